@@ -1,0 +1,266 @@
+//! The machine's own clock, randomness, disk and threads: the one place where they are touched.
+#![allow(clippy::disallowed_methods)]
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use parking_lot::{Condvar, Mutex};
+use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::io::Errno;
+
+use crate::{Clock, Disk, DiskEntry, DiskFile, Job, OpenMode, Pool, Random};
+
+/// The machine's clocks. Monotonic time goes on while the machine is suspended.
+#[derive(Debug)]
+pub struct RealClock {
+    start: Duration,
+}
+
+impl RealClock {
+    /// A clock whose monotonic time starts at 0 now.
+    pub fn new() -> RealClock {
+        RealClock { start: boot_time() }
+    }
+}
+
+impl Default for RealClock {
+    fn default() -> RealClock {
+        RealClock::new()
+    }
+}
+
+fn boot_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+impl Clock for RealClock {
+    fn wall(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+    }
+
+    fn monotonic(&self) -> Duration {
+        boot_time().saturating_sub(self.start)
+    }
+}
+
+/// The operating system's random source.
+#[derive(Debug)]
+pub struct RealRandom;
+
+impl Random for RealRandom {
+    fn fill(&self, bytes: &mut [u8]) {
+        // Without randomness neither keys nor ids can be made: nothing sensible is left to do.
+        #[allow(clippy::expect_used)]
+        getrandom::fill(bytes).expect("the operating system gives random bytes");
+    }
+}
+
+/// The machine's file system.
+#[derive(Debug)]
+pub struct RealDisk;
+
+struct RealFile(File);
+
+/// As many parts as one system call takes.
+const PARTS_MAX: usize = 1024;
+
+impl Disk for RealDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).mode(0o600);
+        match mode {
+            OpenMode::Read => {}
+            OpenMode::Write => {
+                options.write(true);
+            }
+            OpenMode::CreateNew => {
+                options.write(true).create_new(true);
+            }
+        }
+        Ok(Box::new(RealFile(options.open(path)?)))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::hard_link(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_dir_all(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<DiskEntry>> {
+        let mut entries = Vec::new();
+        for entry in std::fs::read_dir(path)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            entries.push(DiskEntry { name, is_dir: entry.file_type()?.is_dir() });
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Box::new(RealFile(file))),
+            Err(Errno::WOULDBLOCK) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+impl DiskFile for RealFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
+
+    fn write_all_at(&self, parts: &[IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+        for parts in parts.chunks(PARTS_MAX) {
+            let mut parts = parts.to_vec();
+            let mut rest = parts.as_mut_slice();
+            IoSlice::advance_slices(&mut rest, 0);
+            while !rest.is_empty() {
+                match rustix::io::pwritev(&self.0, rest, offset) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(n) => {
+                        offset += n as u64;
+                        IoSlice::advance_slices(&mut rest, n);
+                    }
+                    Err(Errno::INTR) => {}
+                    Err(e) => return Err(e.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, len) {
+            Ok(()) => Ok(()),
+            // A file system without reservation: the write itself will say if space is short.
+            Err(Errno::OPNOTSUPP) => self.0.set_len(len.max(self.len()?)),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+/// A fixed number of threads that take jobs in order.
+pub struct ThreadPool {
+    queue: Arc<Queue>,
+}
+
+struct Queue {
+    jobs: Mutex<Waiting>,
+    wake: Condvar,
+}
+
+struct Waiting {
+    jobs: VecDeque<Job>,
+    idle: usize,
+    closed: bool,
+}
+
+impl ThreadPool {
+    /// Starts `threads` threads.
+    pub fn new(threads: usize) -> ThreadPool {
+        let queue = Arc::new(Queue {
+            jobs: Mutex::new(Waiting { jobs: VecDeque::new(), idle: 0, closed: false }),
+            wake: Condvar::new(),
+        });
+        for number in 0..threads.max(1) {
+            let queue = Arc::clone(&queue);
+            let started = std::thread::Builder::new().name(format!("io-{number}")).spawn(move || queue.work());
+            // A pool with fewer threads still makes progress; one with none cannot.
+            #[allow(clippy::expect_used)]
+            if number == 0 {
+                started.expect("the operating system starts a thread");
+            }
+        }
+        ThreadPool { queue }
+    }
+}
+
+impl Queue {
+    fn work(&self) {
+        let mut waiting = self.jobs.lock();
+        loop {
+            if let Some(job) = waiting.jobs.pop_front() {
+                drop(waiting);
+                job();
+                waiting = self.jobs.lock();
+            } else if waiting.closed {
+                return;
+            } else {
+                waiting.idle += 1;
+                self.wake.wait(&mut waiting);
+                waiting.idle -= 1;
+            }
+        }
+    }
+}
+
+impl Pool for ThreadPool {
+    fn spawn(&self, job: Job) {
+        let mut waiting = self.queue.jobs.lock();
+        waiting.jobs.push_back(job);
+        let wake = waiting.idle > 0;
+        drop(waiting);
+        if wake {
+            self.queue.wake.notify_one();
+        }
+    }
+
+    fn has_waiting(&self) -> bool {
+        !self.queue.jobs.lock().jobs.is_empty()
+    }
+}
+
+impl Drop for ThreadPool {
+    fn drop(&mut self) {
+        self.queue.jobs.lock().closed = true;
+        self.queue.wake.notify_all();
+    }
+}

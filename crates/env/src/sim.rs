@@ -1,0 +1,159 @@
+//! A world that replays from a seed: a clock that is moved by hand, a disk that forgets what was not synced, and a pool
+//! whose jobs run one at a time in an order drawn from the seed.
+
+mod disk;
+mod rng;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+pub use disk::{Crash, SimDisk};
+pub use rng::SimRandom;
+
+use crate::{Clock, Env, Job, Pool, Random, RandomExt, ServerClock};
+
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+pub struct SimClock {
+    wall: AtomicU64,
+    monotonic: AtomicU64,
+}
+
+impl SimClock {
+    /// A clock whose wall time is `wall` ms.
+    pub fn new(wall: u64) -> SimClock {
+        SimClock { wall: AtomicU64::new(wall), monotonic: AtomicU64::new(0) }
+    }
+
+    /// Lets `ms` pass.
+    pub fn advance(&self, ms: u64) {
+        self.wall.fetch_add(ms, Ordering::Relaxed);
+        self.monotonic.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Steps the wall clock alone.
+    pub fn step_wall(&self, ms: i64) {
+        self.wall.fetch_add(ms as u64, Ordering::Relaxed);
+    }
+}
+
+impl Clock for SimClock {
+    fn wall(&self) -> u64 {
+        self.wall.load(Ordering::Relaxed)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.monotonic.load(Ordering::Relaxed))
+    }
+}
+
+/// Jobs that wait until [`SimEnv::step`] runs one of them, drawn at random.
+#[derive(Default)]
+pub struct SimPool {
+    jobs: Mutex<Vec<Job>>,
+}
+
+impl Pool for SimPool {
+    fn spawn(&self, job: Job) {
+        self.jobs.lock().push(job);
+    }
+
+    fn has_waiting(&self) -> bool {
+        // Long jobs then give way at every chance, so that the simulation sees all interleavings.
+        true
+    }
+}
+
+/// A simulated machine: its disk outlives a restart, its clock and randomness go on.
+pub struct SimEnv {
+    /// The disk.
+    pub disk: Arc<SimDisk>,
+    /// The machine's clock.
+    pub clock: Arc<SimClock>,
+    /// Draws from the seed.
+    pub random: Arc<SimRandom>,
+    pool: Arc<SimPool>,
+    env: Env,
+}
+
+impl SimEnv {
+    /// A fresh machine.
+    pub fn new(seed: u64) -> SimEnv {
+        let random = Arc::new(SimRandom::new(seed));
+        let clock = Arc::new(SimClock::new(1_750_000_000_000));
+        SimEnv::boot(Arc::new(SimDisk::new()), clock, random)
+    }
+
+    fn boot(disk: Arc<SimDisk>, clock: Arc<SimClock>, random: Arc<SimRandom>) -> SimEnv {
+        let pool = Arc::new(SimPool::default());
+        let env = Env {
+            disk: Arc::clone(&disk) as _,
+            clock: Arc::new(ServerClock::new(Arc::clone(&clock) as Arc<dyn Clock>)),
+            random: Arc::clone(&random) as _,
+            pool: Arc::clone(&pool) as _,
+        };
+        SimEnv { disk, clock, random, pool, env }
+    }
+
+    /// The environment to hand to components. Valid until [`SimEnv::restart`].
+    pub fn env(&self) -> Env {
+        self.env.clone()
+    }
+
+    /// Ends the process as `crash` says and boots anew on the disk that is left. Waiting jobs never run.
+    pub fn restart(self, crash: Crash) -> SimEnv {
+        self.disk.crash(crash, &self.random);
+        self.pool.jobs.lock().clear();
+        SimEnv::boot(self.disk, self.clock, self.random)
+    }
+
+    /// Runs one waiting job; false if there is none.
+    pub fn step(&self) -> bool {
+        let job = {
+            let mut jobs = self.pool.jobs.lock();
+            if jobs.is_empty() {
+                return false;
+            }
+            let pick = (self.random.u64() % jobs.len() as u64) as usize;
+            jobs.swap_remove(pick)
+        };
+        job();
+        true
+    }
+
+    /// Runs jobs until none waits.
+    pub fn settle(&self) {
+        while self.step() {}
+    }
+
+    /// Polls `future` and runs jobs until it is ready. `None` if it waits and no job is left: a lost wake-up, or jobs
+    /// that the disk's crash has ended.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        loop {
+            if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return Some(value);
+            }
+            if !self.step() {
+                return None;
+            }
+        }
+    }
+
+    /// Draws a number below `limit`.
+    pub fn below(&self, limit: u64) -> u64 {
+        self.random.u64() % limit.max(1)
+    }
+}
+
+impl Random for SimEnv {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.random.fill(bytes);
+    }
+}

@@ -1,0 +1,260 @@
+//! Records on their way in ([`Batch`]) and on their way out ([`Record`], [`Records`]): one encoding for both.
+//!
+//! A stored record is, little-endian: length of what follows (`u32`), arrival time in ms (`u64`), flags (`u8`), then for
+//! each flag set its field: partition key (`u16` length, UTF-8), explicit hash key (`u8` length, decimal digits), headers
+//! (`u32` length, opaque); the rest is data.
+
+use bytes::Bytes;
+
+use crate::{Offset, ShardIndex, TimeMs};
+
+const HAS_PARTITION_KEY: u8 = 1;
+const HAS_EXPLICIT_HASH: u8 = 2;
+const HAS_HEADERS: u8 = 4;
+
+/// Bytes of a record before its optional fields: length, time, flags.
+pub(crate) const RECORD_FIXED: usize = 4 + 8 + 1;
+
+/// Largest stored record, a guard when decoding: 10 MiB of data and generous keys.
+pub(crate) const RECORD_MAX: usize = 16 << 20;
+
+/// Records to append together, grouped by shard. The records are encoded as they are pushed, in the form in which they
+/// are stored; only the arrival time is filled in when the batch joins a commit.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub(crate) shards: Vec<ShardBatch>,
+    bytes: usize,
+}
+
+/// One shard's records of a batch.
+#[derive(Debug)]
+pub(crate) struct ShardBatch {
+    pub(crate) shard: ShardIndex,
+    pub(crate) count: u32,
+    pub(crate) encoded: Vec<u8>,
+}
+
+/// Where a pushed record is in its batch: which entry of [`crate::Appended::shards`], and how far behind its `first`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchSlot {
+    /// Index into [`crate::Appended::shards`].
+    pub group: usize,
+    /// The record's offset is that entry's `first` plus this.
+    pub behind: u32,
+}
+
+/// The parts of a record that are known before its data is decoded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RecordKeys<'a> {
+    /// Partition key, if the producer gave one.
+    pub partition_key: Option<&'a str>,
+    /// Explicit hash key, decimal, if the producer gave one.
+    pub explicit_hash: Option<&'a str>,
+    /// Opaque headers.
+    pub headers: Option<&'a [u8]>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Batch {
+        Batch::default()
+    }
+
+    /// Adds a record whose `data_len` bytes of data are written in place by `write`. If `write` fails the record is not
+    /// added and its error is returned.
+    pub fn push_with<E>(
+        &mut self,
+        shard: ShardIndex,
+        keys: RecordKeys<'_>,
+        data_len: usize,
+        write: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<BatchSlot, E> {
+        let group = match self.shards.iter().position(|s| s.shard == shard) {
+            Some(group) => group,
+            None => {
+                self.shards.push(ShardBatch { shard, count: 0, encoded: Vec::new() });
+                self.shards.len() - 1
+            }
+        };
+        let into = &mut self.shards[group];
+        let start = into.encoded.len();
+        into.encoded.extend_from_slice(&[0; RECORD_FIXED]);
+        let mut flags = 0;
+        if let Some(key) = keys.partition_key {
+            flags |= HAS_PARTITION_KEY;
+            into.encoded.extend_from_slice(&(key.len() as u16).to_le_bytes());
+            into.encoded.extend_from_slice(key.as_bytes());
+        }
+        if let Some(hash) = keys.explicit_hash {
+            flags |= HAS_EXPLICIT_HASH;
+            into.encoded.push(hash.len() as u8);
+            into.encoded.extend_from_slice(hash.as_bytes());
+        }
+        if let Some(headers) = keys.headers {
+            flags |= HAS_HEADERS;
+            into.encoded.extend_from_slice(&(headers.len() as u32).to_le_bytes());
+            into.encoded.extend_from_slice(headers);
+        }
+        let data = into.encoded.len();
+        into.encoded.resize(data + data_len, 0);
+        if let Err(e) = write(&mut into.encoded[data..]) {
+            into.encoded.truncate(start);
+            if into.count == 0 && group == self.shards.len() - 1 {
+                self.shards.pop();
+            }
+            return Err(e);
+        }
+        let length = (into.encoded.len() - start - 4) as u32;
+        into.encoded[start..start + 4].copy_from_slice(&length.to_le_bytes());
+        into.encoded[start + RECORD_FIXED - 1] = flags;
+        let behind = into.count;
+        into.count += 1;
+        self.bytes += length as usize + 4;
+        Ok(BatchSlot { group, behind })
+    }
+
+    /// Adds a record from bytes at hand.
+    pub fn push(&mut self, shard: ShardIndex, keys: RecordKeys<'_>, data: &[u8]) -> BatchSlot {
+        let pushed = self.push_with(shard, keys, data.len(), |into| {
+            into.copy_from_slice(data);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        match pushed {
+            Ok(slot) => slot,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Whether nothing was pushed.
+    pub fn is_empty(&self) -> bool {
+        self.shards.is_empty()
+    }
+
+    /// Encoded size in bytes.
+    pub fn encoded_len(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl ShardBatch {
+    /// Writes the arrival time into every record.
+    pub(crate) fn stamp(&mut self, time: TimeMs) {
+        let mut at = 0;
+        while at + RECORD_FIXED <= self.encoded.len() {
+            let mut length = [0; 4];
+            length.copy_from_slice(&self.encoded[at..at + 4]);
+            self.encoded[at + 4..at + 12].copy_from_slice(&time.to_le_bytes());
+            at += 4 + u32::from_le_bytes(length) as usize;
+        }
+    }
+}
+
+/// A record as stored, owning a share of the buffer it was read into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Position in the shard.
+    pub offset: Offset,
+    /// Arrival time.
+    pub time: TimeMs,
+    encoded: Bytes,
+}
+
+/// A record's fields, borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordView<'a> {
+    /// Arrival time.
+    pub time: TimeMs,
+    /// Partition key, if the producer gave one.
+    pub partition_key: Option<&'a str>,
+    /// Explicit hash key, if the producer gave one.
+    pub explicit_hash: Option<&'a str>,
+    /// Opaque headers.
+    pub headers: Option<&'a [u8]>,
+    /// The data blob.
+    pub data: &'a [u8],
+}
+
+impl Record {
+    /// The record's fields; `None` if the stored form is not one this version knows.
+    pub fn view(&self) -> Option<RecordView<'_>> {
+        decode(&self.encoded).map(|(view, _)| view)
+    }
+
+    /// The data blob as a share of the buffer it was read into.
+    pub fn data(&self) -> Bytes {
+        match self.view() {
+            Some(view) => self.encoded.slice_ref(view.data),
+            None => Bytes::new(),
+        }
+    }
+
+    /// Bytes that count against read limits: data and partition key.
+    pub fn weight(&self) -> usize {
+        self.view().map_or(0, |v| v.data.len() + v.partition_key.map_or(0, str::len))
+    }
+}
+
+/// The records of a run of encoded bytes, from a given first offset on.
+#[derive(Clone, Debug)]
+pub struct Records {
+    next: Offset,
+    rest: Bytes,
+}
+
+impl Records {
+    /// Reads `encoded`, whose first record has offset `first`.
+    pub fn new(first: Offset, encoded: Bytes) -> Records {
+        Records { next: first, rest: encoded }
+    }
+}
+
+impl Iterator for Records {
+    type Item = Record;
+
+    fn next(&mut self) -> Option<Record> {
+        let (view, length) = decode(&self.rest)?;
+        let time = view.time;
+        let encoded = self.rest.split_to(length);
+        let offset = self.next;
+        self.next += 1;
+        Some(Record { offset, time, encoded })
+    }
+}
+
+fn decode(bytes: &[u8]) -> Option<(RecordView<'_>, usize)> {
+    let length = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
+    if length > RECORD_MAX {
+        return None;
+    }
+    let mut rest = bytes.get(4..4 + length)?;
+    let time = u64::from_le_bytes(take(&mut rest, 8)?.try_into().ok()?);
+    let flags = take(&mut rest, 1)?[0];
+    if flags & !(HAS_PARTITION_KEY | HAS_EXPLICIT_HASH | HAS_HEADERS) != 0 {
+        return None;
+    }
+    let partition_key = if flags & HAS_PARTITION_KEY != 0 {
+        let n = u16::from_le_bytes(take(&mut rest, 2)?.try_into().ok()?) as usize;
+        Some(std::str::from_utf8(take(&mut rest, n)?).ok()?)
+    } else {
+        None
+    };
+    let explicit_hash = if flags & HAS_EXPLICIT_HASH != 0 {
+        let n = take(&mut rest, 1)?[0] as usize;
+        Some(std::str::from_utf8(take(&mut rest, n)?).ok()?)
+    } else {
+        None
+    };
+    let headers = if flags & HAS_HEADERS != 0 {
+        let n = u32::from_le_bytes(take(&mut rest, 4)?.try_into().ok()?) as usize;
+        Some(take(&mut rest, n)?)
+    } else {
+        None
+    };
+    Some((RecordView { time, partition_key, explicit_hash, headers, data: rest }, 4 + length))
+}
+
+fn take<'a>(rest: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {
+    let (head, tail) = rest.split_at_checked(n)?;
+    *rest = tail;
+    Some(head)
+}
