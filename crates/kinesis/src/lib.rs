@@ -1,0 +1,42 @@
+//! Kinesis semantics over the log and the catalog: streams, shards, hash ranges, iterators, limits, resharding,
+//! retention and capacity modes.
+//!
+//! [`Kinesis`] implements the API's service trait. An operation is one function, in the file of its family, that reads
+//! top to bottom: resolve, authorise, check, act, answer. What takes longer than a request is a plan ([`plans`]): one
+//! enum of states in the stream's record, driven by [`Kinesis::tick`].
+
+mod account;
+mod change;
+mod describe;
+mod driver;
+pub mod hash;
+pub mod hooks;
+pub mod limits;
+mod list_shards;
+mod mode;
+mod monitoring;
+mod open;
+pub mod plans;
+mod records;
+pub mod rebuild;
+mod resolve;
+mod retention;
+pub mod scaling;
+pub mod sequence;
+mod service;
+mod shards;
+pub mod state;
+pub mod stream;
+mod streams;
+mod tags;
+pub mod texts;
+pub mod throttle;
+pub mod token;
+
+pub use hooks::{AllowAll, Authorizer, Hooks, Meter, NoMeter, Refusal, Resource};
+pub use limits::Limits;
+pub use open::OpenError;
+pub use resolve::Address;
+pub use service::{Kinesis, KinesisConfig};
+pub use state::{ShardClosed, ShardRecord, StreamRecord};
+pub use stream::{Stream, Streams, View};

@@ -1,0 +1,147 @@
+//! From the names in a request to a stream.
+
+use std::sync::Arc;
+
+use millstream_api::kinesis::Operation;
+use millstream_api::{Context, Error};
+
+use crate::hooks::Resource;
+use crate::service::Kinesis;
+use crate::stream::Stream;
+use crate::texts;
+
+/// Names a stream, existing or not: its world and its name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// Twelve digits.
+    pub account: Arc<str>,
+    /// Region name.
+    pub region: Arc<str>,
+    /// Stream name.
+    pub name: Arc<str>,
+}
+
+impl Address {
+    /// The stream's ARN.
+    pub fn arn(&self) -> String {
+        let Address { account, region, name } = self;
+        format!("arn:{}:kinesis:{region}:{account}:stream/{name}", partition(region))
+    }
+
+    /// Reads a stream ARN. `None` if it is not one.
+    pub fn from_arn(arn: &str) -> Option<Address> {
+        let mut parts = arn.splitn(6, ':');
+        let (scheme, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+        let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
+        let name = resource.strip_prefix("stream/")?;
+        let name_is_plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        if scheme != "arn"
+            || !partition.starts_with("aws")
+            || service != "kinesis"
+            || region.is_empty()
+            || account.len() != 12
+            || !account.bytes().all(|b| b.is_ascii_digit())
+            || name.is_empty()
+            || !name.chars().all(name_is_plain)
+        {
+            return None;
+        }
+        Some(Address { account: account.into(), region: region.into(), name: name.into() })
+    }
+}
+
+/// The partition that a region belongs to.
+fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
+
+impl Kinesis {
+    /// The stream that a request names, by name, by ARN or by both, after asking whether the caller may do `operation`
+    /// on it.
+    pub(crate) fn resolve(
+        &self,
+        context: &Context,
+        operation: Operation,
+        stream_name: Option<&str>,
+        stream_arn: Option<&str>,
+    ) -> Result<Arc<Stream>, Error> {
+        let address = self.address(context, operation, stream_name, stream_arn)?;
+        self.find(&address)
+    }
+
+    /// The first half of [`Kinesis::resolve`]: which stream is meant, and whether the caller may. Operations that check
+    /// a shard id before they look up the stream use the two halves.
+    pub(crate) fn address(
+        &self,
+        context: &Context,
+        operation: Operation,
+        stream_name: Option<&str>,
+        stream_arn: Option<&str>,
+    ) -> Result<Address, Error> {
+        let address = match (stream_arn, stream_name) {
+            (Some(arn), name) => {
+                let address = Address::from_arn(arn).ok_or_else(|| texts::invalid_stream_arn(arn))?;
+                if name.is_some_and(|name| name != &*address.name) {
+                    return Err(texts::stream_name_and_arn_differ());
+                }
+                address
+            }
+            (None, Some(name)) => Address {
+                account: Arc::clone(&context.account),
+                region: Arc::clone(&context.region),
+                name: name.into(),
+            },
+            (None, None) => return Err(texts::stream_name_or_arn_required()),
+        };
+        if address.account != context.account {
+            return Err(texts::cross_account(&context.account, operation.name(), &address.arn()));
+        }
+        self.allow(context, operation, Resource::Stream(&address))?;
+        Ok(address)
+    }
+
+    /// The second half of [`Kinesis::resolve`]: the stream, or ResourceNotFoundException.
+    pub(crate) fn find(&self, address: &Address) -> Result<Arc<Stream>, Error> {
+        match self.streams().get(&address.account, &address.region, &address.name) {
+            Some(stream) => Ok(Arc::clone(stream)),
+            None => Err(texts::stream_not_found(&address.name, &address.account)),
+        }
+    }
+
+    /// Asks the authorizer.
+    pub(crate) fn allow(&self, context: &Context, operation: Operation, on: Resource<'_>) -> Result<(), Error> {
+        self.hooks.authorizer.allow(context, operation, on)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arn_names_its_world() {
+        let address = Address::from_arn("arn:aws:kinesis:eu-west-1:123456789012:stream/a.b-c_D").expect("an ARN");
+        assert_eq!((&*address.region, &*address.account, &*address.name), ("eu-west-1", "123456789012", "a.b-c_D"));
+        assert_eq!(address.arn(), "arn:aws:kinesis:eu-west-1:123456789012:stream/a.b-c_D");
+        let china = Address::from_arn("arn:aws-cn:kinesis:cn-north-1:123456789012:stream/s").expect("an ARN");
+        assert_eq!(china.arn(), "arn:aws-cn:kinesis:cn-north-1:123456789012:stream/s");
+    }
+
+    #[test]
+    fn what_the_models_pattern_lets_through_is_checked_again() {
+        for arn in [
+            "arn:aws:kinesis::123456789012:stream/s",
+            "arn:aws:kinesis:eu-west-1:x:123456789012:stream/s",
+            "arn:aws:kinesis:eu-west-1:123456789012:stream/s/consumer/c:1",
+            "arn:aws:kinesis:eu-west-1:123456789012:stream/",
+        ] {
+            assert_eq!(Address::from_arn(arn), None, "{arn}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What the catalog keeps of a stream: one versioned record each, changed only by compare-and-set.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::hash::HashRange;
+use crate::plans::Plan;
+
+/// Number of a shard within its stream: the digits of its shard id. Never reused within an incarnation.
+pub type ShardIndex = u32;
+
+/// Where a stream stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// Its log does not exist yet.
+    #[serde(rename = "CREATING")]
+    Creating,
+    /// Ready.
+    #[serde(rename = "ACTIVE")]
+    Active,
+    /// Ready for data; a control-plane change is under way.
+    #[serde(rename = "UPDATING")]
+    Updating,
+    /// Its log is about to be deleted.
+    #[serde(rename = "DELETING")]
+    Deleting,
+}
+
+impl Status {
+    /// The name in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Creating => "CREATING",
+            Status::Active => "ACTIVE",
+            Status::Updating => "UPDATING",
+            Status::Deleting => "DELETING",
+        }
+    }
+}
+
+/// How a stream's capacity is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// The owner says how many shards there are.
+    #[serde(rename = "PROVISIONED")]
+    Provisioned,
+    /// The service does.
+    #[serde(rename = "ON_DEMAND")]
+    OnDemand,
+}
+
+/// Who decides on which shard a record goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Distribution {
+    /// The partition key (or explicit hash key) of each record.
+    #[default]
+    #[serde(rename = "USER_PARTITION_KEY")]
+    UserPartitionKey,
+}
+
+/// A shard-level metric that enhanced monitoring can be switched on for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Metric {
+    /// Bytes put.
+    IncomingBytes,
+    /// Records put.
+    IncomingRecords,
+    /// Age of the last record given by reads.
+    IteratorAgeMilliseconds,
+    /// Bytes read.
+    OutgoingBytes,
+    /// Records read.
+    OutgoingRecords,
+    /// Reads refused for throughput.
+    ReadProvisionedThroughputExceeded,
+    /// Puts refused for throughput.
+    WriteProvisionedThroughputExceeded,
+}
+
+impl Metric {
+    /// Every metric.
+    pub const ALL: [Metric; 7] = [
+        Metric::IncomingBytes,
+        Metric::IncomingRecords,
+        Metric::IteratorAgeMilliseconds,
+        Metric::OutgoingBytes,
+        Metric::OutgoingRecords,
+        Metric::ReadProvisionedThroughputExceeded,
+        Metric::WriteProvisionedThroughputExceeded,
+    ];
+}
+
+/// A stream, as the catalog keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamRecord {
+    /// Counts the record's changes: each is a compare-and-set on it.
+    pub version: u64,
+    /// Random, never used twice: names the log, and ties iterators and tokens to this life of the stream.
+    pub incarnation: u64,
+    /// Twelve digits.
+    pub account: String,
+    /// Region name, e.g. `us-east-1`.
+    pub region: String,
+    /// Stream name.
+    pub name: String,
+    /// When CreateStream was called, ms since the epoch.
+    pub created_ms: u64,
+    /// The highest logical second given to any of its shards so far. The next shard, and the next stream of this name,
+    /// get a higher one.
+    pub latest_second: u64,
+    /// Where it stands.
+    pub status: Status,
+    /// How its capacity is set.
+    pub mode: Mode,
+    /// How long records are kept, hours.
+    pub retention_hours: u32,
+    /// Its shards by ascending index: all open ones, and the closed ones that have not expired.
+    pub shards: Vec<ShardRecord>,
+    /// The index that the next shard gets.
+    pub next_index: ShardIndex,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// Shard-level metrics that are switched on.
+    pub monitoring: BTreeSet<Metric>,
+    /// Largest record (data and partition key), KiB.
+    pub max_record_kib: u32,
+    /// Who places records on shards.
+    #[serde(default)]
+    pub distribution: Distribution,
+    /// When UpdateShardCount was called with success in the last 24 hours, ms since the epoch.
+    pub scaling_calls: Vec<u64>,
+    /// When the capacity mode was switched in the last 24 hours, ms since the epoch.
+    pub mode_switches: Vec<u64>,
+    /// What is under way.
+    pub plan: Option<Plan>,
+}
+
+/// A shard, as the catalog keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardRecord {
+    /// Its number.
+    pub index: ShardIndex,
+    /// The hash keys it takes.
+    pub range: HashRange,
+    /// The shard it was split from, or the one given as ShardToMerge.
+    pub parent: Option<ShardIndex>,
+    /// The one given as AdjacentShardToMerge.
+    pub adjacent_parent: Option<ShardIndex>,
+    /// Logical second of its creation: the create field of its sequence numbers.
+    pub create_second: u64,
+    /// When it could first be written to, ms since the epoch. Its parents were closed at the same moment.
+    pub opened_ms: u64,
+    /// Set once it is closed.
+    pub closed: Option<ShardClosed>,
+}
+
+/// How a shard was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardClosed {
+    /// When, ms since the epoch.
+    pub at_ms: u64,
+    /// Logical second of its closing: the time field of its ending sequence number.
+    pub second: u64,
+}
+
+impl StreamRecord {
+    /// Retention in ms.
+    pub fn retention_ms(&self) -> u64 {
+        u64::from(self.retention_hours) * 60 * 60 * 1000
+    }
+
+    /// Largest record (data and partition key) in bytes.
+    pub fn max_record_bytes(&self) -> usize {
+        self.max_record_kib as usize * 1024
+    }
+
+    /// The shard of that number, unless it never was or has expired.
+    pub fn shard(&self, index: ShardIndex) -> Option<&ShardRecord> {
+        self.shards.binary_search_by_key(&index, |s| s.index).ok().map(|at| &self.shards[at])
+    }
+
+    /// The same, to change it.
+    pub(crate) fn shard_mut(&mut self, index: ShardIndex) -> Option<&mut ShardRecord> {
+        self.shards.binary_search_by_key(&index, |s| s.index).ok().map(|at| &mut self.shards[at])
+    }
+
+    /// Shards that take records, by index.
+    pub fn open_shards(&self) -> impl Iterator<Item = &ShardRecord> {
+        self.shards.iter().filter(|s| s.is_open())
+    }
+
+    /// How many shards take records.
+    pub fn open_count(&self) -> usize {
+        self.open_shards().count()
+    }
+
+    /// The shards that a shard was split or merged into, by index.
+    pub fn children(&self, of: ShardIndex) -> impl Iterator<Item = &ShardRecord> {
+        self.shards.iter().filter(move |s| s.parent == Some(of) || s.adjacent_parent == Some(of))
+    }
+}
+
+impl ShardRecord {
+    /// Whether it takes records.
+    pub fn is_open(&self) -> bool {
+        self.closed.is_none()
+    }
+
+    /// Its parents: none, one (split) or two (merge).
+    pub fn parents(&self) -> impl Iterator<Item = ShardIndex> {
+        self.parent.into_iter().chain(self.adjacent_parent)
+    }
+}
+
+/// `shardId-` and twelve digits.
+pub fn shard_id(index: ShardIndex) -> String {
+    format!("shardId-{index:012}")
+}
+
+/// Reads a shard id as AWS does: the digits between the first `-` and the next one (or all, without a `-`), at most
+/// 2147483647.
+pub fn parse_shard_id(id: &str) -> Option<ShardIndex> {
+    let digits = id.split('-').nth(1).unwrap_or(id);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let index: u64 = digits.trim_start_matches('0').parse().or(if digits.contains(|c| c != '0') { Err(()) } else { Ok(0) }).ok()?;
+    u32::try_from(index).ok().filter(|i| *i <= i32::MAX as u32)
+}

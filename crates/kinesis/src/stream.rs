@@ -1,0 +1,183 @@
+//! Streams at run time: what the data plane reads, without locks.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use millstream_log::{LogId, StreamLog};
+use tokio::sync::watch;
+
+use crate::hash::Routes;
+use crate::resolve::Address;
+use crate::state::{ShardIndex, ShardRecord, Status, StreamRecord};
+use crate::throttle::StreamThrottle;
+
+/// One incarnation of a stream.
+pub struct Stream {
+    /// Its world and name.
+    pub address: Address,
+    /// Its incarnation id.
+    pub incarnation: u64,
+    /// Token buckets of its shards.
+    pub throttle: StreamThrottle,
+    view: ArcSwap<View>,
+    log: OnceLock<Arc<dyn StreamLog>>,
+    /// Counts views, and failures to bring about the next one.
+    news: watch::Sender<u64>,
+    /// Held by whoever drives the stream's plan.
+    pub(crate) driving: tokio::sync::Mutex<()>,
+}
+
+/// What a stream looks like between two changes. Immutable; swapped whole.
+pub struct View {
+    /// The catalog's record.
+    pub record: StreamRecord,
+    /// Hash key → open shard.
+    pub routes: Routes,
+}
+
+impl View {
+    /// The view of a record.
+    pub fn new(record: StreamRecord) -> View {
+        let routes = Routes::new(record.open_shards().map(|s| (s.range, s.index)));
+        View { record, routes }
+    }
+
+    /// Where the stream stands.
+    pub fn status(&self) -> Status {
+        self.record.status
+    }
+
+    /// The shard of that number, unless it never was or has expired.
+    pub fn shard(&self, index: ShardIndex) -> Option<&ShardRecord> {
+        self.record.shard(index)
+    }
+}
+
+impl Stream {
+    /// A stream with its record; the log is attached once it exists.
+    pub fn new(record: StreamRecord) -> Stream {
+        Stream {
+            address: Address {
+                account: record.account.as_str().into(),
+                region: record.region.as_str().into(),
+                name: record.name.as_str().into(),
+            },
+            incarnation: record.incarnation,
+            throttle: StreamThrottle::default(),
+            view: ArcSwap::from_pointee(View::new(record)),
+            log: OnceLock::new(),
+            news: watch::Sender::new(0),
+            driving: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// The present view.
+    pub fn view(&self) -> arc_swap::Guard<Arc<View>> {
+        self.view.load()
+    }
+
+    /// The present view, to be kept across awaits.
+    pub fn view_owned(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    /// The log; `None` while the stream is being created, or if its log is missing.
+    pub fn log(&self) -> Option<&Arc<dyn StreamLog>> {
+        self.log.get()
+    }
+
+    /// The name of its log.
+    pub fn log_id(&self) -> LogId {
+        LogId {
+            account: Arc::clone(&self.address.account),
+            region: Arc::clone(&self.address.region),
+            incarnation: self.incarnation,
+        }
+    }
+
+    /// Waits until there is another view than the one of record version `seen`, or until it is known that the change
+    /// that should bring it has failed. An append that met a closed shard waits here before it routes again.
+    pub async fn changed_since(&self, seen: u64) {
+        let mut news = self.news.subscribe();
+        news.mark_unchanged();
+        if self.view().record.version != seen {
+            return;
+        }
+        // The sender lives as long as `self`.
+        drop(news.changed().await);
+    }
+
+    pub(crate) fn attach(&self, log: Arc<dyn StreamLog>) {
+        // A second attach comes from a plan that was driven twice; the first handle is as good.
+        drop(self.log.set(log));
+    }
+
+    pub(crate) fn show(&self, record: StreamRecord) {
+        self.view.store(Arc::new(View::new(record)));
+        self.announce();
+    }
+
+    /// Wakes those who wait for another view.
+    pub(crate) fn announce(&self) {
+        self.news.send_modify(|n| *n += 1);
+    }
+}
+
+/// Every stream, for lookups without locks. Immutable; swapped whole when a stream appears or goes.
+#[derive(Clone, Default)]
+pub struct Streams {
+    /// By account, region and name.
+    sorted: Vec<Arc<Stream>>,
+    by_incarnation: HashMap<u64, Arc<Stream>>,
+}
+
+fn order(stream: &Stream, account: &str, region: &str, name: &str) -> Ordering {
+    (&*stream.address.account, &*stream.address.region, &*stream.address.name).cmp(&(account, region, name))
+}
+
+impl Streams {
+    /// The stream of that name in that world.
+    pub fn get(&self, account: &str, region: &str, name: &str) -> Option<&Arc<Stream>> {
+        self.sorted.binary_search_by(|s| order(s, account, region, name)).ok().map(|at| &self.sorted[at])
+    }
+
+    /// The stream with that incarnation id.
+    pub fn by_incarnation(&self, incarnation: u64) -> Option<&Arc<Stream>> {
+        self.by_incarnation.get(&incarnation)
+    }
+
+    /// Every stream, by account, region and name.
+    pub fn all(&self) -> &[Arc<Stream>] {
+        &self.sorted
+    }
+
+    /// The streams of one world, by name.
+    pub fn of(&self, account: &str, region: &str) -> &[Arc<Stream>] {
+        let start = self.sorted.partition_point(|s| order(s, account, region, "") == Ordering::Less);
+        let len = self.sorted[start..]
+            .partition_point(|s| &*s.address.account == account && &*s.address.region == region);
+        &self.sorted[start..start + len]
+    }
+
+    pub(crate) fn with(mut self, stream: Arc<Stream>) -> Streams {
+        let Address { account, region, name } = &stream.address;
+        match self.sorted.binary_search_by(|s| order(s, account, region, name)) {
+            Ok(at) => {
+                let old = std::mem::replace(&mut self.sorted[at], Arc::clone(&stream));
+                self.by_incarnation.remove(&old.incarnation);
+            }
+            Err(at) => self.sorted.insert(at, Arc::clone(&stream)),
+        }
+        self.by_incarnation.insert(stream.incarnation, stream);
+        self
+    }
+
+    pub(crate) fn without(mut self, incarnation: u64) -> Streams {
+        if self.by_incarnation.remove(&incarnation).is_some() {
+            self.sorted.retain(|s| s.incarnation != incarnation);
+        }
+        self
+    }
+}
