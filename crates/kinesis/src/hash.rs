@@ -109,9 +109,9 @@ pub struct Routes {
 
 impl Routes {
     /// The table of the given open shards, which tile the hash key space. Their order does not matter.
-    pub fn new(open: impl IntoIterator<Item = (ShardIndex, HashRange)>) -> Routes {
+    pub fn new(open: impl IntoIterator<Item = (HashRange, ShardIndex)>) -> Routes {
         let mut open: Vec<(HashKey, ShardIndex)> =
-            open.into_iter().map(|(shard, range)| (range.start, shard)).collect();
+            open.into_iter().map(|(range, shard)| (range.start, shard)).collect();
         open.sort_unstable();
         let (starts, shards) = open.into_iter().unzip();
         Routes { starts, shards }

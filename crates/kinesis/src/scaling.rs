@@ -46,27 +46,25 @@ pub enum Step {
 /// the shards are as wanted already. `None` if `target` is 0, the open shards do not tile the hash key space, or shard
 /// numbers run out.
 pub fn plan(open: &[(ShardIndex, HashRange)], target: u32, mut next: ShardIndex) -> Option<Vec<Step>> {
-    let mut left: VecDeque<Planned> = open.iter().map(|(index, range)| Planned { index: *index, range: *range }).collect();
+    let mut left: VecDeque<Planned> =
+        open.iter().map(|(index, range)| Planned { index: *index, range: *range }).collect();
     left.make_contiguous().sort_unstable_by_key(|shard| shard.range.start);
     if target == 0 || !tiles(left.make_contiguous()) {
         return None;
     }
     let mut number = || {
-        let index = next;
-        next = next.checked_add(1).filter(|n| *n <= i32::MAX as u32)?;
-        Some(index)
+        let index = Some(next).filter(|n| *n <= i32::MAX as u32);
+        next = next.saturating_add(1);
+        index
     };
     let mut steps = Vec::new();
     for k in 1..=target {
-        let end = if k == target { HashKey::MAX } else { even_start(k, target) - 1 };
+        let is_last = k == target;
+        let end = if is_last { HashKey::MAX } else { even_start(k, target) - 1 };
         let mut merged: Option<Planned> = None;
         while let Some(shard) = left.pop_front() {
             let piece = if shard.range.end <= end.saturating_add(NEAR) {
                 shard
-            } else if shard.range.start > end.saturating_sub(NEAR) && merged.is_some() {
-                // It begins where this target range ends.
-                left.push_front(shard);
-                break;
             } else {
                 let lower = Planned { index: number()?, range: HashRange { start: shard.range.start, end } };
                 let upper = Planned { index: number()?, range: HashRange { start: end + 1, end: shard.range.end } };
@@ -83,7 +81,7 @@ pub fn plan(open: &[(ShardIndex, HashRange)], target: u32, mut next: ShardIndex)
                     child
                 }
             });
-            if piece.range.end.saturating_add(NEAR) >= end {
+            if !is_last && piece.range.end.saturating_add(NEAR) >= end {
                 break;
             }
         }

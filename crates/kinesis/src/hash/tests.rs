@@ -28,14 +28,11 @@ fn initial_ranges_are_those_of_aws() {
     assert_eq!(three[0], HashRange { start: 0, end: 113427455640312821154458202477256070484 });
     assert_eq!(
         three[1],
-        HashRange {
-            start: 113427455640312821154458202477256070485,
-            end: 226854911280625642308916404954512140969
-        }
+        HashRange { start: 113427455640312821154458202477256070485, end: 226854911280625642308916404954512140969 }
     );
     assert_eq!(three[2], HashRange { start: 226854911280625642308916404954512140970, end: u128::MAX });
     assert_eq!(initial_ranges(4)[1].start, 85070591730234615865843651857942052864);
-    let routes = Routes::new(three.into_iter().enumerate().map(|(i, range)| (i as u32, range)));
+    let routes = Routes::new(three.into_iter().enumerate().map(|(i, range)| (range, i as u32)));
     assert_eq!(["a", "b", "e", "f"].map(|key| routes.route(md5_hash(key))), [Some(0), Some(1), Some(2), Some(1)]);
 }
 
@@ -86,7 +83,7 @@ proptest! {
             .enumerate()
             .map(|(i, start)| HashRange { start: *start, end: starts.get(i + 1).map_or(u128::MAX, |next| next - 1) })
             .collect();
-        let routes = Routes::new(ranges.iter().enumerate().rev().map(|(i, range)| (i as u32, *range)));
+        let routes = Routes::new(ranges.iter().enumerate().rev().map(|(i, range)| (*range, i as u32)));
         for key in [key, 0, u128::MAX].into_iter().chain(starts.iter().copied()).chain(ranges.iter().map(|r| r.end)) {
             let shard = routes.route(key).unwrap();
             prop_assert!(ranges[shard as usize].contains(key));
