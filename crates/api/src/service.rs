@@ -1,0 +1,51 @@
+//! What a service and its callers share, whatever the service is.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// A future on the heap, as a trait object needs it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Who asks, and from which of the separate worlds of accounts and regions.
+///
+/// An ARN in the request may name another account or region than the caller's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// The caller's account, 12 digits.
+    pub account: Arc<str>,
+    /// The region of the credential scope, or the server's own.
+    pub region: Arc<str>,
+    /// The access key id that the request was signed with.
+    pub access_key: Arc<str>,
+    /// The id that the answer and the log line of this request carry.
+    pub request_id: String,
+}
+
+/// A source of the events of one streaming answer.
+pub trait Events<E>: Send {
+    /// The next event; `None` when the answer ends.
+    fn next(&mut self) -> BoxFuture<'_, Option<E>>;
+}
+
+/// The events of a streaming answer, in order. Dropping it ends the answer.
+pub struct EventStream<E>(Box<dyn Events<E>>);
+
+impl<E> EventStream<E> {
+    /// A stream of what `events` gives.
+    pub fn new(events: impl Events<E> + 'static) -> EventStream<E> {
+        EventStream(Box::new(events))
+    }
+
+    /// The next event; `None` when the answer ends.
+    pub fn next(&mut self) -> BoxFuture<'_, Option<E>> {
+        self.0.next()
+    }
+}
+
+impl<E> fmt::Debug for EventStream<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EventStream")
+    }
+}
