@@ -1,0 +1,183 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::limits::{Limit, MIB};
+
+fn at(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+#[test]
+fn of_five_megabyte_records_the_first_goes_in() {
+    let shard = ShardThrottle::default();
+    let admitted = [0; 5].map(|_| shard.admit_write(&Limits::aws(), 1_000_000, at(0)));
+    assert_eq!(admitted, [true, false, false, false, false]);
+    assert!(!shard.admit_write(&Limits::aws(), 1_000_000, at(900)));
+    assert!(shard.admit_write(&Limits::aws(), 1_000_000, at(1_000)));
+}
+
+#[test]
+fn a_steady_producer_gets_its_rate() {
+    // 1,100 records of 1,000 bytes, then 1,100 of 1,200 bytes, offered each second, evenly.
+    for bytes in [1_000, 1_200] {
+        let shard = ShardThrottle::default();
+        let seconds = 20;
+        let admitted = (0..1_100 * seconds)
+            .filter(|i| shard.admit_write(&Limits::aws(), bytes, Duration::from_micros(i * 1_000_000 / 1_100)))
+            .count() as u64;
+        // The buckets are full at first: that is one second more.
+        let most = |seconds: u64| (1_000 * seconds).min(MIB * seconds / bytes);
+        assert!((most(seconds)..=most(seconds + 1)).contains(&admitted), "{admitted} of {bytes} bytes");
+    }
+}
+
+#[test]
+fn a_rested_shard_takes_one_large_record_and_averages_it_out() {
+    let shard = ShardThrottle::default();
+    let limits = Limits::aws();
+    assert!(shard.admit_write(&limits, 10 * MIB, at(0)));
+    assert!(!shard.admit_write(&limits, 2 * MIB, at(500)));
+    assert!(!shard.admit_write(&limits, 1_000, at(9_000)), "ordinary records wait for the average");
+    assert!(shard.admit_write(&limits, 1_000, at(9_001)));
+    assert!(shard.admit_write(&limits, 10 * MIB, at(9_002)), "ordinary traffic does not shut large records out");
+}
+
+#[test]
+fn a_refused_record_takes_nothing() {
+    let shard = ShardThrottle::default();
+    let limits = Limits { shard_write_records_per_second: Limit::of(2), ..Limits::aws() };
+    assert!(shard.admit_write(&limits, MIB, at(0)));
+    for _ in 0..10 {
+        assert!(!shard.admit_write(&limits, MIB, at(0)));
+    }
+    assert!(shard.admit_write(&limits, 0, at(0)));
+    assert!(!shard.admit_write(&limits, 0, at(0)));
+}
+
+#[test]
+fn without_limits_nothing_is_refused() {
+    let shard = ShardThrottle::default();
+    let limits = Limits::none();
+    for _ in 0..5_000 {
+        assert!(shard.admit_write(&limits, 10 * MIB, at(0)));
+        assert!(shard.admit_read(&limits, at(0)));
+        shard.charge_read(&limits, 10 * MIB, at(0));
+        assert!(shard.admit_iterator(&limits, at(0)));
+    }
+}
+
+#[test]
+fn five_reads_a_second() {
+    let shard = ShardThrottle::default();
+    let limits = Limits::aws();
+    assert_eq!((0..7).filter(|_| shard.admit_read(&limits, at(0))).count(), 5);
+    assert!(!shard.admit_read(&limits, at(199)));
+    assert!(shard.admit_read(&limits, at(200)));
+    assert_eq!((0..7).filter(|_| shard.admit_iterator(&limits, at(0))).count(), 5);
+}
+
+#[test]
+fn ten_megabytes_read_block_five_seconds() {
+    let shard = ShardThrottle::default();
+    let limits = Limits::aws();
+    assert!(shard.admit_read(&limits, at(0)));
+    shard.charge_read(&limits, 10 * MIB, at(0));
+    assert!(!shard.admit_read(&limits, at(1)));
+    assert!(!shard.admit_read(&limits, at(5_000)));
+    assert!(shard.admit_read(&limits, at(5_001)));
+}
+
+#[test]
+fn small_reads_are_free_up_to_the_rate() {
+    let shard = ShardThrottle::default();
+    let limits = Limits::aws();
+    let mut read = 0;
+    for ms in (0..20_000).step_by(200) {
+        if shard.admit_read(&limits, at(ms)) {
+            shard.charge_read(&limits, MIB / 4, at(ms));
+            read += 1;
+        }
+    }
+    assert_eq!(read, 100);
+}
+
+#[test]
+fn a_dry_run_a_second() {
+    let stream = StreamThrottle::default();
+    let limits = Limits::aws();
+    assert!(stream.admit_dry_run(&limits, at(0)));
+    assert!(!stream.admit_dry_run(&limits, at(999)));
+    assert!(stream.admit_dry_run(&limits, at(1_000)));
+}
+
+#[test]
+fn a_shard_keeps_its_buckets_until_it_expires() {
+    let stream = StreamThrottle::default();
+    let limits = Limits::aws();
+    assert!(stream.shard(3).admit_write(&limits, MIB, at(0)));
+    assert!(!stream.shard(3).admit_write(&limits, MIB, at(0)));
+    stream.retain(|shard| shard == 3);
+    assert!(!stream.shard(3).admit_write(&limits, MIB, at(0)));
+    stream.retain(|_| false);
+    assert!(stream.shard(3).admit_write(&limits, MIB, at(0)));
+}
+
+#[test]
+fn call_rates_are_counted_by_account_region_and_operation() {
+    let rates = CallRates::default();
+    let limits = Limits::aws();
+    let call = |operation, account, stream, ms| rates.admit(&limits, operation, account, "us-east-1", stream, at(ms));
+    assert_eq!((0..7).filter(|_| call(Operation::CreateStream, "a", "s", 0)).count(), 5);
+    assert!(!call(Operation::CreateStream, "a", "t", 0), "the account's streams share a rate");
+    assert!(call(Operation::CreateStream, "b", "s", 0));
+    assert!(call(Operation::DeleteStream, "a", "s", 0));
+    assert!(rates.admit(&limits, Operation::CreateStream, "a", "eu-west-1", "s", at(0)));
+    assert!(call(Operation::CreateStream, "a", "s", 200));
+    assert_eq!((0..1_100).filter(|_| call(Operation::ListShards, "a", "s", 0)).count(), 1_000);
+    assert!(call(Operation::ListShards, "a", "t", 0), "a rate per stream");
+    assert!((0..100).all(|_| call(Operation::PutRecord, "a", "s", 0)));
+    let lifted = Limits { call_rates: false, ..Limits::aws() };
+    assert!((0..100).all(|_| rates.admit(&lifted, Operation::CreateStream, "a", "us-east-1", "s", at(0))));
+}
+
+#[test]
+fn rested_call_rates_are_forgotten() {
+    let rates = CallRates::default();
+    let limits = Limits::aws();
+    for i in 0..3 * SWEEP_AT {
+        // Each refills in a millisecond.
+        assert!(rates.admit(&limits, Operation::ListShards, "a", "r", &i.to_string(), at(i as u64)));
+    }
+    assert!(rates.buckets.lock().len() <= SWEEP_AT);
+}
+
+proptest! {
+    /// Over any time, no more bytes go in than the burst, one second's worth, and the rate allow.
+    #[test]
+    fn writes_keep_to_the_average(offers in proptest::collection::vec((0u64..3_000, 0u64..11 * MIB), 1..200)) {
+        let shard = ShardThrottle::default();
+        let (mut now, mut admitted) = (0, 0);
+        for (pause, bytes) in offers {
+            now += pause;
+            if shard.admit_write(&Limits::aws(), bytes, at(now)) {
+                admitted += bytes;
+            }
+            prop_assert!(admitted <= 11 * MIB + MIB * now / 1000 + 1);
+        }
+    }
+
+    #[test]
+    fn reads_keep_to_the_average(offers in proptest::collection::vec((0u64..3_000, 0u64..11 * MIB), 1..200)) {
+        let shard = ShardThrottle::default();
+        let (mut now, mut given) = (0, 0);
+        for (pause, bytes) in offers {
+            now += pause;
+            if shard.admit_read(&Limits::aws(), at(now)) {
+                shard.charge_read(&Limits::aws(), bytes, at(now));
+                given += bytes;
+            }
+            // One page may overdraw.
+            prop_assert!(given <= 2 * MIB + 11 * MIB + 2 * MIB * now / 1000);
+        }
+    }
+}
