@@ -73,6 +73,11 @@ impl Service {
                 service.reach(&output.shape, &mut outputs)?;
             }
         }
+        for (name, amendment) in service.overlay.shapes.iter().chain(&service.overlay.members) {
+            if amendment.why.is_empty() {
+                return Err(format!("the overlay gives no reason for {name}"));
+            }
+        }
         for name in service.overlay.shapes.keys() {
             service.shape(name)?;
         }

@@ -220,76 +220,58 @@ pub static UPDATE_SHARD_COUNT_INPUT_TARGET_SHARD_COUNT: IntegerRule = IntegerRul
 /// `VisibilityTimeoutSeconds`
 pub static VISIBILITY_TIMEOUT_SECONDS: IntegerRule = IntegerRule { min: Some(0), max: Some(43200) };
 
-static BUCKET_ARN_PATTERN: Pattern =
-    Pattern::new(r#"arn:aws[-a-z0-9]*:s3:::[a-z0-9._-]{3,63}"#, r#"arn:aws[-a-z0-9]*:s3:::[a-z0-9._-]{3,63}"#);
+static BUCKET_ARN_PATTERN: Pattern = Pattern::new(r"arn:aws[-a-z0-9]*:s3:::[a-z0-9._-]{3,63}");
 
-static CHANNEL_ARN_PATTERN: Pattern =
-    Pattern::new(r#"arn:aws.*:kinesis:.*:\d{12}:channel/\S+"#, r#"arn:aws.*:kinesis:.*:\d{12}:channel/\S+"#);
+static CHANNEL_ARN_PATTERN: Pattern = Pattern::new(r"arn:aws.*:kinesis:.*:\d{12}:channel/\S+");
 
-static CHANNEL_NAME_PATTERN: Pattern = Pattern::new(r#"[a-zA-Z0-9_.-]+"#, r#"[a-zA-Z0-9_.-]+"#);
+static CHANNEL_NAME_PATTERN: Pattern = Pattern::new(r"[a-zA-Z0-9_.-]+");
 
-static CLOUD_WATCH_LOG_GROUP_NAME_PATTERN: Pattern = Pattern::new(r#"[\.\-_/#A-Za-z0-9]+"#, r#"[\.\-_/#A-Za-z0-9]+"#);
+static CLOUD_WATCH_LOG_GROUP_NAME_PATTERN: Pattern = Pattern::new(r"[\.\-_/#A-Za-z0-9]+");
 
-static CLOUD_WATCH_LOG_STREAM_NAME_PATTERN: Pattern = Pattern::new(r#"[^:*]*"#, r#"[^:*]*"#);
+static CLOUD_WATCH_LOG_STREAM_NAME_PATTERN: Pattern = Pattern::new(r"[^:*]*");
 
-static CONSUMER_ARN_PATTERN: Pattern = Pattern::new(
-    r#"^(arn):aws.*:kinesis:.*:\d{12}:.*stream\/[a-zA-Z0-9_.-]+\/consumer\/[a-zA-Z0-9_.-]+:[0-9]+"#,
-    r#"^(arn):aws.*:kinesis:.*:\d{12}:.*stream\/[a-zA-Z0-9_.-]+\/consumer\/[a-zA-Z0-9_.-]+:[0-9]+"#,
-);
+static CONSUMER_ARN_PATTERN: Pattern =
+    Pattern::new(r"^(arn):aws.*:kinesis:.*:\d{12}:.*stream\/[a-zA-Z0-9_.-]+\/consumer\/[a-zA-Z0-9_.-]+:[0-9]+");
 
-static CONSUMER_NAME_PATTERN: Pattern = Pattern::new(r#"[a-zA-Z0-9_.-]+"#, r#"[a-zA-Z0-9_.-]+"#);
+static CONSUMER_NAME_PATTERN: Pattern = Pattern::new(r"[a-zA-Z0-9_.-]+");
 
-static EXPECTED_BUCKET_OWNER_PATTERN: Pattern = Pattern::new(r#"\d{12}"#, r#"\d{12}"#);
+static EXPECTED_BUCKET_OWNER_PATTERN: Pattern = Pattern::new(r"\d{12}");
 
-static GSR_SCHEMA_ARN_PATTERN: Pattern = Pattern::new(
-    r#"arn:aws[-a-z0-9]*:glue:[-a-z0-9]+:\d{12}:schema/[-a-zA-Z0-9_$#.]+/[-a-zA-Z0-9_$#.]+"#,
-    r#"arn:aws[-a-z0-9]*:glue:[-a-z0-9]+:\d{12}:schema/[-a-zA-Z0-9_$#.]+/[-a-zA-Z0-9_$#.]+"#,
-);
+static GSR_SCHEMA_ARN_PATTERN: Pattern =
+    Pattern::new(r"arn:aws[-a-z0-9]*:glue:[-a-z0-9]+:\d{12}:schema/[-a-zA-Z0-9_$#.]+/[-a-zA-Z0-9_$#.]+");
 
-static HASH_KEY_PATTERN: Pattern = Pattern::new(r#"^(0|([1-9]\d{0,38}))$"#, r#"0|([1-9]\d{0,38})"#);
+static HASH_KEY_PATTERN: Pattern = Pattern::shown_as(r"^(0|([1-9]\d{0,38}))$", r"0|([1-9]\d{0,38})");
 
-static PARTITION_SOURCE_NAME_PATTERN: Pattern = Pattern::new(r#"[a-zA-Z0-9\.\_]+"#, r#"[a-zA-Z0-9\.\_]+"#);
+static PARTITION_SOURCE_NAME_PATTERN: Pattern = Pattern::new(r"[a-zA-Z0-9\.\_]+");
 
-static QUEUE_ARN_PATTERN: Pattern =
-    Pattern::new(r#"arn:aws.*:kinesis:.*:\d{12}:queue/\S+"#, r#"arn:aws.*:kinesis:.*:\d{12}:queue/\S+"#);
+static QUEUE_ARN_PATTERN: Pattern = Pattern::new(r"arn:aws.*:kinesis:.*:\d{12}:queue/\S+");
 
-static QUEUE_NAME_PATTERN: Pattern = Pattern::new(r#"[a-zA-Z0-9_.-]+"#, r#"[a-zA-Z0-9_.-]+"#);
+static QUEUE_NAME_PATTERN: Pattern = Pattern::new(r"[a-zA-Z0-9_.-]+");
 
-static RESOURCE_ARN_PATTERN: Pattern = Pattern::new(
-    r#"arn:aws.*:kinesis:.*:\d{12}:.*(stream|channel|queue)/\S+"#,
-    r#"arn:aws.*:kinesis:.*:\d{12}:.*(stream|channel|queue)/\S+"#,
-);
+static RESOURCE_ARN_PATTERN: Pattern = Pattern::new(r"arn:aws.*:kinesis:.*:\d{12}:.*(stream|channel|queue)/\S+");
 
-static ROLE_ARN_PATTERN: Pattern = Pattern::new(
-    r#"arn:aws[-a-z0-9]*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+"#,
-    r#"arn:aws[-a-z0-9]*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+"#,
-);
+static ROLE_ARN_PATTERN: Pattern = Pattern::new(r"arn:aws[-a-z0-9]*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+");
 
-static S3_ERROR_OUTPUT_PREFIX_PATTERN: Pattern =
-    Pattern::new(r#"[0-9A-Za-z!\-_'.*()\/]+"#, r#"[0-9A-Za-z!\-_'.*()\/]+"#);
+static S3_ERROR_OUTPUT_PREFIX_PATTERN: Pattern = Pattern::new(r"[0-9A-Za-z!\-_'.*()\/]+");
 
-static S3_OUTPUT_KEY_TEMPLATE_PATTERN: Pattern =
-    Pattern::new(r#"[0-9A-Za-z!\-_'.*()\/=:{}]+"#, r#"[0-9A-Za-z!\-_'.*()\/=:{}]+"#);
+static S3_OUTPUT_KEY_TEMPLATE_PATTERN: Pattern = Pattern::new(r"[0-9A-Za-z!\-_'.*()\/=:{}]+");
 
-static S3_TABLES_NAMESPACE_PATTERN: Pattern = Pattern::new(r#"[0-9a-z_]+"#, r#"[0-9a-z_]+"#);
+static S3_TABLES_NAMESPACE_PATTERN: Pattern = Pattern::new(r"[0-9a-z_]+");
 
-static S3_TABLES_TABLE_NAME_PATTERN: Pattern = Pattern::new(r#"[0-9a-z_]+"#, r#"[0-9a-z_]+"#);
+static S3_TABLES_TABLE_NAME_PATTERN: Pattern = Pattern::new(r"[0-9a-z_]+");
 
-static SEQUENCE_NUMBER_PATTERN: Pattern = Pattern::new(r#"^(0|([1-9]\d{0,128}))$"#, r#"0|([1-9]\d{0,128})"#);
+static SEQUENCE_NUMBER_PATTERN: Pattern = Pattern::shown_as(r"^(0|([1-9]\d{0,128}))$", r"0|([1-9]\d{0,128})");
 
-static SHARD_ID_PATTERN: Pattern = Pattern::new(r#"[a-zA-Z0-9_.-]+"#, r#"[a-zA-Z0-9_.-]+"#);
+static SHARD_ID_PATTERN: Pattern = Pattern::new(r"[a-zA-Z0-9_.-]+");
 
-static STREAM_ARN_PATTERN: Pattern =
-    Pattern::new(r#"arn:aws.*:kinesis:.*:\d{12}:stream/\S+"#, r#"arn:aws.*:kinesis:.*:\d{12}:stream/\S+"#);
+static STREAM_ARN_PATTERN: Pattern = Pattern::new(r"arn:aws.*:kinesis:.*:\d{12}:stream/\S+");
 
-static STREAM_ID_PATTERN: Pattern = Pattern::new(r#"[a-z0-9]{20}-[a-z0-9]{3}"#, r#"[a-z0-9]{20}-[a-z0-9]{3}"#);
+static STREAM_ID_PATTERN: Pattern = Pattern::new(r"[a-z0-9]{20}-[a-z0-9]{3}");
 
-static STREAM_NAME_PATTERN: Pattern = Pattern::new(r#"[a-zA-Z0-9_.-]+"#, r#"[a-zA-Z0-9_.-]+"#);
+static STREAM_NAME_PATTERN: Pattern = Pattern::new(r"[a-zA-Z0-9_.-]+");
 
-static TABLE_BUCKET_ARN_PATTERN: Pattern = Pattern::new(
-    r#"arn:aws[-a-z0-9]*:s3tables:[-a-z0-9]+:\d{12}:bucket/[a-z0-9_-]{3,63}"#,
-    r#"arn:aws[-a-z0-9]*:s3tables:[-a-z0-9]+:\d{12}:bucket/[a-z0-9_-]{3,63}"#,
-);
+static TABLE_BUCKET_ARN_PATTERN: Pattern =
+    Pattern::new(r"arn:aws[-a-z0-9]*:s3tables:[-a-z0-9]+:\d{12}:bucket/[a-z0-9_-]{3,63}");
 
 /// Every pattern, for the test that they compile.
 #[cfg(test)]

@@ -360,8 +360,7 @@ impl<'de> Structure<'de> for DescribeAccountSettingsInput {
         Self::default()
     }
 
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        let _ = name;
+    fn member<A: MapAccess<'de>>(&mut self, _: &str, map: &mut A) -> Result<(), A::Error> {
         skip(map)
     }
 }
@@ -385,8 +384,7 @@ impl<'de> Structure<'de> for DescribeLimitsInput {
         Self::default()
     }
 
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        let _ = name;
+    fn member<A: MapAccess<'de>>(&mut self, _: &str, map: &mut A) -> Result<(), A::Error> {
         skip(map)
     }
 }

@@ -56,8 +56,13 @@ pub struct Pattern {
 }
 
 impl Pattern {
+    /// A pattern of the model's `expression`.
+    pub const fn new(expression: &'static str) -> Pattern {
+        Pattern::shown_as(expression, expression)
+    }
+
     /// A pattern of the model's `expression`, which AWS prints as `shown`.
-    pub const fn new(expression: &'static str, shown: &'static str) -> Pattern {
+    pub const fn shown_as(expression: &'static str, shown: &'static str) -> Pattern {
         Pattern { expression, shown, compiled: OnceLock::new() }
     }
 

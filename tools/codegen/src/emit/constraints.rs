@@ -33,7 +33,12 @@ pub fn rules(service: &Service) -> Result<String> {
         code += &format!("\n/// `{shape}`\npub static {name}: {kind} = {value};\n");
     }
     for (name, (pattern, shown)) in &patterns {
-        code += &format!("\nstatic {name}: Pattern = Pattern::new(r#\"{pattern}\"#, r#\"{shown}\"#);\n");
+        let value = if shown == pattern {
+            format!("Pattern::new(r\"{pattern}\")")
+        } else {
+            format!("Pattern::shown_as(r\"{pattern}\", r\"{shown}\")")
+        };
+        code += &format!("\nstatic {name}: Pattern = {value};\n");
     }
     code += "\n/// Every pattern, for the test that they compile.\n#[cfg(test)]\n";
     code += &format!("pub static PATTERNS: [&Pattern; {}] = [\n", patterns.len());
@@ -47,7 +52,7 @@ pub fn rules(service: &Service) -> Result<String> {
 /// The walks through the members of what requests hold.
 pub fn walks(service: &Service) -> Result<String> {
     let mut code = "//! Validation of requests.\n\n\
- use super::*;\n\
+                    use super::*;\n\
                     use crate::validate::{AnyRule, EnumRule, Path, Report, StructureRule, Validate};\n"
         .to_owned();
     for (structure, shape) in service.input_structures() {

@@ -75,7 +75,7 @@ pub fn operations(service: &Service) -> String {
 /// The enumerations of inputs and outputs.
 pub fn messages(service: &Service) -> Result<String> {
     let mut code = "//! Requests and answers of every operation.\n\nuse serde::de::Deserializer;\n\n\
- use super::*;\n\
+                    use super::*;\n\
                     use crate::decode::Decode;\nuse crate::encode::{Encode, Encoder};\n\
                     use crate::validate::{Path, Report, Validate};\n\n\
                     /// A decoded request.\n\

@@ -92,7 +92,7 @@ fn imports(code: &str) -> String {
     if has(": Bytes") {
         lines += "\nuse bytes::Bytes;\n";
     }
-    lines += "\n use super::*;\n";
+    lines += "\nuse super::*;\n";
     let ours: Vec<&str> = [("Blob<", "Blob"), ("(Error)", "Error"), ("EventStream<", "EventStream"), (": Missing", "Missing")]
         .into_iter()
         .filter(|(sign, _)| has(sign))

@@ -7,7 +7,7 @@ use crate::shapes::{Result, Service};
 /// How requests' structures are read.
 pub fn decode(service: &Service) -> Result<String> {
     let mut code = "//! Reading of requests.\n\nuse serde::de::MapAccess;\n\n\
- use super::*;\n\
+                    use super::*;\n\
                     use crate::decode::{Missing, Structure, skip, value};\n"
         .to_owned();
     for (name, shape) in service.input_structures() {
@@ -16,12 +16,14 @@ pub fn decode(service: &Service) -> Result<String> {
         code += &format!("\nimpl<'de> Structure<'de> for {} {{\nfn absent() -> Self {{\n", with_lifetime(service, name, "'de")?);
         code += &match required {
             0 => "Self::default()\n".to_owned(),
-            count if count == members.len() && count == 0 => "Self {}\n".to_owned(),
             count => format!("Self {{ missing: Missing::all({count}), ..Self::default() }}\n"),
         };
-        code += "}\n\nfn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {\n";
+        let parameter = if members.is_empty() { "_" } else { "name" };
+        code += &format!(
+            "}}\n\nfn member<A: MapAccess<'de>>(&mut self, {parameter}: &str, map: &mut A) -> Result<(), A::Error> {{\n"
+        );
         if members.is_empty() {
-            code += "let _ = name;\nskip(map)\n}\n}\n";
+            code += "skip(map)\n}\n}\n";
             continue;
         }
         code += "match name {\n";
@@ -42,7 +44,7 @@ pub fn decode(service: &Service) -> Result<String> {
 /// How answers' structures are written.
 pub fn encode(service: &Service) -> Result<String> {
     let mut code = "//! Writing of answers.\n\n\
- use super::*;\n\
+                    use super::*;\n\
                     use crate::encode::{Encode, Encoder, optional, required};\n"
         .to_owned();
     for (name, shape) in service.output_structures() {
