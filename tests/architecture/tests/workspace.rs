@@ -1,5 +1,7 @@
 //! The repository, held against the checks of this crate.
 
+#![allow(clippy::expect_used, clippy::panic)] // it is a test from end to end
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
