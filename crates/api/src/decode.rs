@@ -1,6 +1,9 @@
 //! Reading shapes from a request, as AWS does: member by member, forgiving where AWS forgives, and with AWS's words
 //! where it does not. Works on any self-describing serde format.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;

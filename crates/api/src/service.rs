@@ -26,7 +26,7 @@ pub struct Context {
 /// A source of the events of one streaming answer.
 pub trait Events<E>: Send {
     /// The next event; `None` when the answer ends.
-    fn next(&mut self) -> BoxFuture<'_, Option<E>>;
+    fn next_event(&mut self) -> BoxFuture<'_, Option<E>>;
 }
 
 /// The events of a streaming answer, in order. Dropping it ends the answer.
@@ -39,8 +39,8 @@ impl<E> EventStream<E> {
     }
 
     /// The next event; `None` when the answer ends.
-    pub fn next(&mut self) -> BoxFuture<'_, Option<E>> {
-        self.0.next()
+    pub fn next_event(&mut self) -> BoxFuture<'_, Option<E>> {
+        self.0.next_event()
     }
 }
 

@@ -104,7 +104,7 @@ impl fmt::Debug for Blob<'_> {
 /// unused bits of the last one. Characters are counted and shown as Java does, in UTF-16 units where it matters.
 fn complaint(text: &str) -> String {
     let length = text.encode_utf16().count();
-    let reason = if length % 4 != 0 {
+    let reason = if !length.is_multiple_of(4) {
         format!("Base64 encoded length is expected a multiple of 4 bytes but found: {length}")
     } else if let Some(bad) = first_bad_character(text) {
         format!("Invalid Base64 character: '{bad}'")
@@ -137,8 +137,14 @@ mod tests {
             "'YQ=' can not be converted to a Blob: Base64 encoded length is expected a multiple of 4 bytes but found: 3"
         );
         assert_eq!(complaint_about("=AA="), "'=AA=' can not be converted to a Blob: Invalid Base64 character: '='");
-        assert_eq!(complaint_about("YW=="), "'YW==' can not be converted to a Blob: Invalid last non-pad Base64 character dectected");
-        assert_eq!(complaint_about("+H1="), "'+H1=' can not be converted to a Blob: Invalid last non-pad Base64 character dectected");
+        assert_eq!(
+            complaint_about("YW=="),
+            "'YW==' can not be converted to a Blob: Invalid last non-pad Base64 character dectected"
+        );
+        assert_eq!(
+            complaint_about("+H1="),
+            "'+H1=' can not be converted to a Blob: Invalid last non-pad Base64 character dectected"
+        );
         assert_eq!(complaint_about("ab_-"), "'ab_-' can not be converted to a Blob: Invalid Base64 character: '_'");
         assert_eq!(complaint_about("===="), "'====' can not be converted to a Blob: Invalid Base64 character: '='");
         assert_eq!(complaint_about("A==="), "'A===' can not be converted to a Blob: Invalid Base64 character: '='");

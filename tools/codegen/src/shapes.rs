@@ -142,7 +142,11 @@ impl Service {
 
     /// The enumerations, by name.
     pub fn enumerations(&self) -> impl Iterator<Item = (&str, &Shape)> {
-        self.model.shapes.iter().filter(|(_, shape)| !shape.values.is_empty()).map(|(name, shape)| (name.as_str(), shape))
+        self.model
+            .shapes
+            .iter()
+            .filter(|(_, shape)| !shape.values.is_empty())
+            .map(|(name, shape)| (name.as_str(), shape))
     }
 
     /// A structure's members in the model's order.
@@ -220,8 +224,13 @@ impl Service {
     /// If the model has no such shape.
     pub fn constraints(&self, shape: &str, member: Option<&str>) -> Result<Constraints> {
         let facts = self.shape(shape)?;
-        let amendments: Vec<&Amendment> =
-            self.overlay.shapes.get(shape).into_iter().chain(member.and_then(|m| self.overlay.members.get(m))).collect();
+        let amendments: Vec<&Amendment> = self
+            .overlay
+            .shapes
+            .get(shape)
+            .into_iter()
+            .chain(member.and_then(|m| self.overlay.members.get(m)))
+            .collect();
         let last = |pick: fn(&Amendment) -> Option<i64>| amendments.iter().rev().find_map(|amendment| pick(amendment));
         let shown = amendments.iter().rev().find_map(|amendment| amendment.shown.clone());
         Ok(Constraints {

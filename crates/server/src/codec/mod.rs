@@ -3,8 +3,8 @@
 mod json;
 mod size;
 
-use millstream_api::kinesis::{Input, Operation, Output};
 use millstream_api::Error;
+use millstream_api::kinesis::{Input, Operation, Output};
 
 /// A wire format. An answer has its request's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

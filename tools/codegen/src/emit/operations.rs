@@ -54,7 +54,8 @@ pub fn operations(service: &Service) -> String {
     for name in operations.keys() {
         code += &format!("\"{name}\" => Operation::{name},\n");
     }
-    code += "_ => return None,\n})\n}\n\n/// The operation's name.\npub fn name(self) -> &'static str {\nmatch self {\n";
+    code +=
+        "_ => return None,\n})\n}\n\n/// The operation's name.\npub fn name(self) -> &'static str {\nmatch self {\n";
     for name in operations.keys() {
         code += &format!("Operation::{name} => \"{name}\",\n");
     }

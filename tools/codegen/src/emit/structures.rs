@@ -52,7 +52,9 @@ fn structures(service: &Service, usage: Usage, title: &str) -> Result<String> {
 fn unions(service: &Service) -> Result<String> {
     let mut code = String::new();
     for (name, shape) in service.model.shapes.iter().filter(|(_, shape)| shape.eventstream) {
-        code += &format!("\n/// An event of a streaming answer (`{name}`).\n#[derive(Clone, Debug, PartialEq, Eq)]\npub enum {name} {{\n");
+        code += &format!(
+            "\n/// An event of a streaming answer (`{name}`).\n#[derive(Clone, Debug, PartialEq, Eq)]\npub enum {name} {{\n"
+        );
         for (member, reference) in &shape.members.0 {
             if !service.shape(&reference.shape)?.exception {
                 code += &format!("/// The event `{member}`.\n{}({}),\n", names::variant(member), reference.shape);
@@ -76,7 +78,11 @@ fn about(service: &Service, name: &str) -> String {
         .filter(|(_, facts)| facts.output.as_ref().is_some_and(|output| output.shape == name))
         .map(|(operation, _)| format!("[`{operation}`](super::Operation::{operation})"))
         .collect();
-    if outputs.is_empty() { format!("The structure `{name}`.") } else { format!("The output of {}.", outputs.join(" and of ")) }
+    if outputs.is_empty() {
+        format!("The structure `{name}`.")
+    } else {
+        format!("The output of {}.", outputs.join(" and of "))
+    }
 }
 
 /// The imports that the code needs: of those that a module of structures may need, the ones it names.
@@ -93,12 +99,13 @@ fn imports(code: &str) -> String {
         lines += "\nuse bytes::Bytes;\n";
     }
     lines += "\nuse super::*;\n";
-    let ours: Vec<&str> = [("Blob<", "Blob"), ("(Error)", "Error"), ("EventStream<", "EventStream"), (": Missing", "Missing")]
-        .into_iter()
-        .filter(|(sign, _)| has(sign))
-        .map(|(_, name)| name)
-        .chain((has(": Timestamp") || has("<Timestamp>")).then_some("Timestamp"))
-        .collect();
+    let ours: Vec<&str> =
+        [("Blob<", "Blob"), ("(Error)", "Error"), ("EventStream<", "EventStream"), (": Missing", "Missing")]
+            .into_iter()
+            .filter(|(sign, _)| has(sign))
+            .map(|(_, name)| name)
+            .chain((has(": Timestamp") || has("<Timestamp>")).then_some("Timestamp"))
+            .collect();
     lines += &format!("use crate::{{{}}};\n", ours.join(", "));
     lines
 }

@@ -13,7 +13,10 @@ pub fn decode(service: &Service) -> Result<String> {
     for (name, shape) in service.input_structures() {
         let members = service.members(shape);
         let required = members.iter().filter(|member| member.required.is_some()).count();
-        code += &format!("\nimpl<'de> Structure<'de> for {} {{\nfn absent() -> Self {{\n", with_lifetime(service, name, "'de")?);
+        code += &format!(
+            "\nimpl<'de> Structure<'de> for {} {{\nfn absent() -> Self {{\n",
+            with_lifetime(service, name, "'de")?
+        );
         code += &match required {
             0 => "Self::default()\n".to_owned(),
             count => format!("Self {{ missing: Missing::all({count}), ..Self::default() }}\n"),
