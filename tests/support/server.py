@@ -1,0 +1,138 @@
+"""The real binary as a process on a free port."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import tools
+from support import waiting
+
+READY = re.compile(r"^listening on (http://(\S+?):(\d+))\s*$", re.M)
+
+
+def binary() -> Path:
+    """The server under test: MILLSTREAM_BIN, else the release build."""
+    return Path(os.environ.get("MILLSTREAM_BIN", tools.ROOT / "target" / "release" / "millstream"))
+
+
+def run(*arguments: str | Path, env: dict[str, str] | None = None, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+    """Runs the binary to its end. A run that does not end is a failure."""
+    return subprocess.run(
+        [str(binary()), *map(str, arguments)],
+        env={**clean_environment(), **(env or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what would configure the server."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MILLSTREAM_")}
+
+
+class Server:
+    """A server that can be started, stopped, killed, and started again on the same data.
+
+    Each start takes a free port; `endpoint` is that of the running process.
+    """
+
+    def __init__(self, data: Path | None, *flags: str, env: dict[str, str] | None = None) -> None:
+        self.data = data
+        self.flags = flags
+        self.env = env or {}
+        self.output = ""
+        self.process: subprocess.Popen[str] | None = None
+        self.reader: threading.Thread | None = None
+
+    def start(self) -> "Server":
+        """Starts the process and waits for the line that says it listens."""
+        assert self.process is None, "the server runs already"
+        self.output = ""
+        data = ["--data-dir", str(self.data)] if self.data else []
+        listen = [] if "--listen" in self.flags else ["--listen", "127.0.0.1:0"]
+        self.process = subprocess.Popen(
+            [str(binary()), "serve", *listen, *data, *self.flags],
+            env={**clean_environment(), **self.env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        self.reader = threading.Thread(target=self._collect, args=[self.process], daemon=True)
+        self.reader.start()
+        waiting.until(lambda: READY.search(self.output) or self.process.poll() is not None, "the server is ready")
+        if not READY.search(self.output):
+            self.reader.join(5)
+            raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.output}")
+        return self
+
+    def _collect(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self.output += line
+
+    @property
+    def endpoint(self) -> str:
+        """The URL it printed, e.g. `http://127.0.0.1:40123`."""
+        return self._ready().group(1)
+
+    @property
+    def port(self) -> int:
+        return int(self._ready().group(3))
+
+    def _ready(self) -> re.Match[str]:
+        found = READY.search(self.output)
+        assert found, "the server is not ready"
+        return found
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def wait(self, timeout: float = 30) -> int:
+        """Waits for the end of the process and returns its exit status."""
+        assert self.process is not None and self.reader is not None
+        status = self.process.wait(timeout)
+        self.reader.join(5)
+        self.process = None
+        return status
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit status."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def restart(self, kill: bool = False) -> "Server":
+        """Ends it, cleanly or not, and starts it on the same data."""
+        if kill:
+            self.kill()
+        else:
+            status = self.stop()
+            assert status == 0, f"a clean stop ended with {status}:\n{self.output}"
+        return self.start()
+
+    def close(self) -> None:
+        """Ends whatever still runs."""
+        if self.process is not None:
+            self.process.kill()
+            self.wait()
+
+    def __enter__(self) -> "Server":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
