@@ -217,6 +217,26 @@ pub enum NotWritten {
     Closing,
 }
 
+impl NotWritten {
+    /// A short name for metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            NotWritten::Closed(_) => "closed",
+            NotWritten::Deleted => "deleted",
+            NotWritten::DiskFull => "disk_full",
+            NotWritten::Poisoned(_) => "poisoned",
+            NotWritten::Unavailable(_) => "unavailable",
+            NotWritten::Closing => "closing",
+        }
+    }
+}
+
+impl std::fmt::Display for LogId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{:016x}", self.account, self.region, self.incarnation)
+    }
+}
+
 /// Why a read did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {

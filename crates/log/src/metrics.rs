@@ -1,0 +1,38 @@
+//! Names of the metrics this crate records, with what they mean.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// Commits written.
+pub const COMMITS: &str = "millstream_log_commits_total";
+/// Bytes of commits written.
+pub const COMMIT_BYTES: &str = "millstream_log_commit_bytes";
+/// Time from taking a commit to its being durable.
+pub const SYNC_SECONDS: &str = "millstream_log_sync_seconds";
+/// Reads answered from the tail cache.
+pub const CACHE_HITS: &str = "millstream_log_tail_cache_hits_total";
+/// Reads that went to a file.
+pub const CACHE_MISSES: &str = "millstream_log_tail_cache_misses_total";
+/// Appends refused, by reason.
+pub const REFUSED: &str = "millstream_log_refused_total";
+/// Bytes that have joined a commit and are not durable yet.
+pub const IN_FLIGHT: &str = "millstream_log_in_flight_bytes";
+/// Free bytes on the log's disk.
+pub const DISK_FREE: &str = "millstream_log_disk_free_bytes";
+/// Logs by state: cold, open, poisoned, unavailable.
+pub const LOGS: &str = "millstream_log_logs";
+/// Recoveries, and what they found.
+pub const RECOVERIES: &str = "millstream_log_recoveries_total";
+
+/// Registers descriptions and units.
+pub fn describe() {
+    describe_counter!(COMMITS, "Commits written");
+    describe_histogram!(COMMIT_BYTES, Unit::Bytes, "Bytes of records per commit");
+    describe_histogram!(SYNC_SECONDS, Unit::Seconds, "Time to write and sync a commit");
+    describe_counter!(CACHE_HITS, "Reads answered from the tail cache");
+    describe_counter!(CACHE_MISSES, "Reads that went to a file");
+    describe_counter!(REFUSED, "Appends refused, by reason");
+    describe_gauge!(IN_FLIGHT, Unit::Bytes, "Bytes that have joined a commit and are not durable yet");
+    describe_gauge!(DISK_FREE, Unit::Bytes, "Free bytes on the log's disk");
+    describe_gauge!(LOGS, "Logs by state");
+    describe_counter!(RECOVERIES, "Logs recovered, by outcome");
+}

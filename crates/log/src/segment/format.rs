@@ -1,0 +1,536 @@
+//! The bytes of a segment file. `docs/format.md` draws them and states the rules; this module is their only reader and
+//! writer. All numbers are little-endian.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{LogId, Offset, ShardIndex, TimeMs};
+
+/// Format version written; older ones are read, newer ones refused by name.
+pub(crate) const VERSION: u32 = 1;
+
+pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"MILLSEG\0";
+pub(crate) const FOOTER_MAGIC: [u8; 8] = *b"MILLFOOT";
+pub(crate) const COMMIT_MAGIC: u32 = 0x4d4f_4343;
+
+/// Fixed part of a segment header.
+pub(crate) const SEGMENT_FIXED: usize = 80;
+/// Segment headers are padded to a multiple of this.
+pub(crate) const SEGMENT_ALIGN: u64 = 512;
+/// Commits start at multiples of this.
+pub(crate) const COMMIT_ALIGN: u64 = 64;
+/// Fixed part of a commit.
+pub(crate) const COMMIT_FIXED: usize = 64;
+/// One directory entry of a commit.
+pub(crate) const BLOCK_ENTRY: usize = 80;
+/// The trailer at the very end of a sealed segment.
+pub(crate) const TRAILER: usize = 64;
+
+/// Guards for lengths read from disk, before anything is allocated.
+pub(crate) const SEGMENT_HEADER_MAX: u32 = 64 << 20;
+pub(crate) const COMMIT_BLOCKS_MAX: u32 = 1 << 20;
+
+/// Segment flag: written in relaxed mode.
+pub(crate) const SEGMENT_RELAXED: u32 = 1;
+/// Commit flag: everything before it is durable and the process stopped in order.
+pub(crate) const COMMIT_CLEAN_STOP: u32 = 1;
+/// Commit flag: acknowledged before it was synced.
+pub(crate) const COMMIT_RELAXED: u32 = 2;
+
+/// CRC-32C.
+pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
+    crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
+}
+
+/// CRC-32C over several pieces.
+pub(crate) fn crc32c_of<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> u32 {
+    let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
+    for piece in pieces {
+        digest.update(piece);
+    }
+    digest.finalize() as u32
+}
+
+pub(crate) fn align_up(n: u64, to: u64) -> u64 {
+    n.div_ceil(to) * to
+}
+
+/// Reads fixed-size numbers off a slice; `None` past its end.
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(crate) fn bytes(&mut self, n: usize) -> Option<&'a [u8]> {
+        let (head, tail) = self.0.split_at_checked(n)?;
+        self.0 = tail;
+        Some(head)
+    }
+
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        self.bytes(1).map(|b| b[0])
+    }
+
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        Some(u32::from_le_bytes(self.bytes(4)?.try_into().ok()?))
+    }
+
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.bytes(8)?.try_into().ok()?))
+    }
+
+    fn text(&mut self) -> Option<Arc<str>> {
+        let n = self.u8()? as usize;
+        Some(Arc::from(std::str::from_utf8(self.bytes(n)?).ok()?))
+    }
+}
+
+/// Where a shard stands at the start of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct ShardStart {
+    pub(crate) shard: ShardIndex,
+    /// Offset of the next record.
+    pub(crate) next: Offset,
+    /// Lowest offset that may be read.
+    pub(crate) floor: Offset,
+    /// Arrival time of the newest record or of the closing.
+    pub(crate) last_time: TimeMs,
+    pub(crate) closed: Option<u64>,
+}
+
+/// What a segment says about itself and about the log up to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentHeader {
+    pub(crate) id: LogId,
+    pub(crate) number: u64,
+    /// Random, new for each use of the file: commits carry it.
+    pub(crate) salt: u64,
+    /// Number of its first commit: every lower one is durable and in earlier segments.
+    pub(crate) first_commit: u64,
+    pub(crate) epoch: u64,
+    pub(crate) created: TimeMs,
+    /// Records that arrived before are gone.
+    pub(crate) floor_time: TimeMs,
+    pub(crate) relaxed: bool,
+    /// Where shards begin that are not in the table.
+    pub(crate) base: Offset,
+    /// Sorted by shard.
+    pub(crate) shards: Vec<ShardStart>,
+    pub(crate) descriptor: Bytes,
+}
+
+const SHARD_START: usize = 40;
+const CLOSED: u32 = 1;
+
+impl SegmentHeader {
+    /// The header's bytes, padded.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut body = Vec::with_capacity(64 + self.shards.len() * SHARD_START + self.descriptor.len());
+        for text in [&self.id.account, &self.id.region] {
+            body.push(text.len() as u8);
+            body.extend_from_slice(text.as_bytes());
+        }
+        body.extend_from_slice(&self.id.incarnation.to_le_bytes());
+        body.extend_from_slice(&self.base.to_le_bytes());
+        body.extend_from_slice(&(self.shards.len() as u32).to_le_bytes());
+        for s in &self.shards {
+            body.extend_from_slice(&s.shard.to_le_bytes());
+            body.extend_from_slice(&if s.closed.is_some() { CLOSED } else { 0 }.to_le_bytes());
+            for n in [s.next, s.floor, s.last_time, s.closed.unwrap_or(0)] {
+                body.extend_from_slice(&n.to_le_bytes());
+            }
+        }
+        body.extend_from_slice(&(self.descriptor.len() as u32).to_le_bytes());
+        body.extend_from_slice(&self.descriptor);
+
+        let length = align_up((SEGMENT_FIXED + body.len()) as u64, SEGMENT_ALIGN) as usize;
+        let mut out = Vec::with_capacity(length);
+        out.extend_from_slice(&SEGMENT_MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&(length as u32).to_le_bytes());
+        for n in [self.salt, self.number, self.first_commit, self.epoch, self.created, self.floor_time] {
+            out.extend_from_slice(&n.to_le_bytes());
+        }
+        out.extend_from_slice(&if self.relaxed { SEGMENT_RELAXED } else { 0 }.to_le_bytes());
+        out.extend_from_slice(&(body.len() as u32).to_le_bytes());
+        out.extend_from_slice(&crc32c(&body).to_le_bytes());
+        let crc = crc32c(&out);
+        out.extend_from_slice(&crc.to_le_bytes());
+        out.extend_from_slice(&body);
+        out.resize(length, 0);
+        out
+    }
+
+    /// How many bytes the header takes, judged by its first [`SEGMENT_FIXED`] bytes. `Err` names what is wrong.
+    pub(crate) fn length(fixed: &[u8]) -> Result<usize, String> {
+        let mut r = Reader(fixed);
+        let magic = r.bytes(8).ok_or("too short")?;
+        if magic != SEGMENT_MAGIC {
+            return Err("not a segment (magic)".into());
+        }
+        let version = r.u32().ok_or("too short")?;
+        if version > VERSION {
+            return Err(format!("segment format {version} is newer than this version knows ({VERSION})"));
+        }
+        let length = r.u32().ok_or("too short")?;
+        let crc = fixed.get(SEGMENT_FIXED - 4..SEGMENT_FIXED).ok_or("too short")?;
+        if crc32c(&fixed[..SEGMENT_FIXED - 4]).to_le_bytes() != crc {
+            return Err("damaged header (CRC)".into());
+        }
+        if !(SEGMENT_FIXED as u32..=SEGMENT_HEADER_MAX).contains(&length) {
+            return Err("damaged header (length)".into());
+        }
+        Ok(length as usize)
+    }
+
+    /// Reads a header from at least [`SegmentHeader::length`] bytes.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<SegmentHeader, String> {
+        SegmentHeader::length(bytes)?;
+        let short = || String::from("damaged header (too short)");
+        let mut r = Reader(bytes.get(16..).ok_or_else(short)?);
+        let mut number = || r.u64().ok_or_else(short);
+        let (salt, segment, first_commit, epoch, created, floor_time) =
+            (number()?, number()?, number()?, number()?, number()?, number()?);
+        let flags = r.u32().ok_or_else(short)?;
+        let body_length = r.u32().ok_or_else(short)? as usize;
+        let body_crc = r.u32().ok_or_else(short)?;
+        let body = bytes.get(SEGMENT_FIXED..SEGMENT_FIXED + body_length).ok_or_else(short)?;
+        if crc32c(body) != body_crc {
+            return Err("damaged header (body CRC)".into());
+        }
+        let mut header = SegmentHeader {
+            id: LogId { account: "".into(), region: "".into(), incarnation: 0 },
+            number: segment,
+            salt,
+            first_commit,
+            epoch,
+            created,
+            floor_time,
+            relaxed: flags & SEGMENT_RELAXED != 0,
+            base: 0,
+            shards: Vec::new(),
+            descriptor: Bytes::new(),
+        };
+        header.decode_body(body).ok_or_else(short)?;
+        Ok(header)
+    }
+
+    fn decode_body(&mut self, body: &[u8]) -> Option<()> {
+        let mut r = Reader(body);
+        self.id = LogId { account: r.text()?, region: r.text()?, incarnation: r.u64()? };
+        self.base = r.u64()?;
+        let count = r.u32()? as usize;
+        if count > r.0.len() / SHARD_START {
+            return None;
+        }
+        self.shards.reserve_exact(count);
+        for _ in 0..count {
+            let (shard, flags) = (r.u32()?, r.u32()?);
+            let (next, floor, last_time, note) = (r.u64()?, r.u64()?, r.u64()?, r.u64()?);
+            let closed = (flags & CLOSED != 0).then_some(note);
+            self.shards.push(ShardStart { shard, next, floor, last_time, closed });
+        }
+        let n = r.u32()? as usize;
+        self.descriptor = Bytes::copy_from_slice(r.bytes(n)?);
+        Some(())
+    }
+
+    /// Where `shard` stood when the segment began.
+    pub(crate) fn start_of(&self, shard: ShardIndex) -> ShardStart {
+        match self.shards.binary_search_by_key(&shard, |s| s.shard) {
+            Ok(at) => self.shards[at],
+            Err(_) => ShardStart { shard, next: self.base, floor: self.base, ..ShardStart::default() },
+        }
+    }
+}
+
+/// Stands for the shards that the log does not know yet.
+pub(crate) const EVERY_SHARD: ShardIndex = ShardIndex::MAX;
+
+/// What a block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum BlockKind {
+    /// `count` records from `first` on.
+    Records = 1,
+    /// The shard ends at `first`; `arg` is the closer's note.
+    Close = 2,
+    /// Offsets from `first` up to `arg` are never used. For the shard [`EVERY_SHARD`]: those that have no records yet
+    /// begin at `arg`.
+    Fence = 3,
+    /// The body lists shards and their new floors; `arg` is the floor's time.
+    Trim = 4,
+    /// Offsets from `first` up to `arg` were given up by a repair.
+    Hole = 5,
+    /// The body is the log's new descriptor.
+    Descriptor = 6,
+}
+
+impl BlockKind {
+    fn from_byte(byte: u8) -> Option<BlockKind> {
+        Some(match byte {
+            1 => BlockKind::Records,
+            2 => BlockKind::Close,
+            3 => BlockKind::Fence,
+            4 => BlockKind::Trim,
+            5 => BlockKind::Hole,
+            6 => BlockKind::Descriptor,
+            _ => return None,
+        })
+    }
+}
+
+/// One directory entry of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BlockEntry {
+    pub(crate) kind: BlockKind,
+    pub(crate) shard: ShardIndex,
+    pub(crate) first: Offset,
+    pub(crate) count: u32,
+    /// Bytes of the body.
+    pub(crate) length: u32,
+    pub(crate) time_first: TimeMs,
+    pub(crate) time_last: TimeMs,
+    pub(crate) arg: u64,
+    /// CRC-32C of the body.
+    pub(crate) crc: u32,
+}
+
+impl BlockEntry {
+    /// The first offset after the block.
+    pub(crate) fn end(&self) -> Offset {
+        match self.kind {
+            BlockKind::Records => self.first + u64::from(self.count),
+            BlockKind::Fence | BlockKind::Hole => self.arg,
+            BlockKind::Close | BlockKind::Trim | BlockKind::Descriptor => self.first,
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[self.kind as u8, 0, 0, 0]); // kind, codec (none), reserved
+        out.extend_from_slice(&self.shard.to_le_bytes());
+        out.extend_from_slice(&self.first.to_le_bytes());
+        out.extend_from_slice(&self.count.to_le_bytes());
+        out.extend_from_slice(&self.length.to_le_bytes());
+        out.extend_from_slice(&self.time_first.to_le_bytes());
+        out.extend_from_slice(&self.time_last.to_le_bytes());
+        out.extend_from_slice(&self.arg.to_le_bytes());
+        out.extend_from_slice(&0u32.to_le_bytes()); // key id: not encrypted
+        out.extend_from_slice(&self.crc.to_le_bytes());
+        out.extend_from_slice(&[0; 24]); // nonce
+    }
+
+    fn decode(bytes: &[u8]) -> Option<BlockEntry> {
+        let mut r = Reader(bytes);
+        let kind = BlockKind::from_byte(r.u8()?)?;
+        let codec = r.u8()?;
+        r.bytes(2)?;
+        let entry = BlockEntry {
+            kind,
+            shard: r.u32()?,
+            first: r.u64()?,
+            count: r.u32()?,
+            length: r.u32()?,
+            time_first: r.u64()?,
+            time_last: r.u64()?,
+            arg: r.u64()?,
+            crc: {
+                let key_id = r.u32()?;
+                if codec != 0 || key_id != 0 {
+                    return None;
+                }
+                r.u32()?
+            },
+        };
+        Some(entry)
+    }
+}
+
+/// A commit's header and directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CommitHead {
+    pub(crate) number: u64,
+    pub(crate) salt: u64,
+    pub(crate) epoch: u64,
+    /// The highest commit known durable when this one was written.
+    pub(crate) mark: u64,
+    pub(crate) time: TimeMs,
+    pub(crate) flags: u32,
+    pub(crate) blocks: Vec<BlockEntry>,
+}
+
+impl CommitHead {
+    /// Bytes of header and directory for `blocks` blocks.
+    pub(crate) fn length_for(blocks: usize) -> usize {
+        COMMIT_FIXED + blocks * BLOCK_ENTRY
+    }
+
+    /// Bytes of the whole commit, without the padding behind it.
+    pub(crate) fn total(&self) -> u64 {
+        CommitHead::length_for(self.blocks.len()) as u64 + self.blocks.iter().map(|b| u64::from(b.length)).sum::<u64>()
+    }
+
+    /// The bytes of header and directory.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(CommitHead::length_for(self.blocks.len()));
+        out.extend_from_slice(&COMMIT_MAGIC.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        for n in [self.number, self.salt, self.epoch, self.mark, self.time] {
+            out.extend_from_slice(&n.to_le_bytes());
+        }
+        out.extend_from_slice(&(self.total() as u32).to_le_bytes());
+        out.extend_from_slice(&(self.blocks.len() as u32).to_le_bytes());
+        out.extend_from_slice(&self.flags.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        for block in &self.blocks {
+            block.encode(&mut out);
+        }
+        let crc = crc32c(&out[8..]);
+        out[4..8].copy_from_slice(&crc.to_le_bytes());
+        out
+    }
+
+    /// How many blocks the commit at the start of `fixed` says it has; `None` if it does not look like a commit of the
+    /// segment with this salt.
+    pub(crate) fn blocks(fixed: &[u8], salt: u64) -> Option<usize> {
+        let mut r = Reader(fixed);
+        if r.u32()? != COMMIT_MAGIC {
+            return None;
+        }
+        r.bytes(12)?;
+        if r.u64()? != salt {
+            return None;
+        }
+        r.bytes(28)?;
+        let blocks = r.u32()?;
+        (blocks <= COMMIT_BLOCKS_MAX).then_some(blocks as usize)
+    }
+
+    /// Reads header and directory from the start of `bytes`; `None` if they are not whole and sound.
+    pub(crate) fn decode(bytes: &[u8], salt: u64) -> Option<CommitHead> {
+        let count = CommitHead::blocks(bytes, salt)?;
+        let bytes = bytes.get(..CommitHead::length_for(count))?;
+        let mut r = Reader(&bytes[4..]);
+        if crc32c(&bytes[8..]) != r.u32()? {
+            return None;
+        }
+        let (number, salt, epoch, mark, time) = (r.u64()?, r.u64()?, r.u64()?, r.u64()?, r.u64()?);
+        let length = r.u32()?;
+        r.u32()?;
+        let flags = r.u32()?;
+        r.u32()?;
+        let blocks = r.0.chunks_exact(BLOCK_ENTRY).map(BlockEntry::decode).collect::<Option<Vec<_>>>()?;
+        let head = CommitHead { number, salt, epoch, mark, time, flags, blocks };
+        (head.total() == u64::from(length)).then_some(head)
+    }
+}
+
+/// A position to start reading a shard from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct IndexEntry {
+    /// The first offset of the shard in the commit.
+    pub(crate) first: Offset,
+    /// Arrival time of that record.
+    pub(crate) time: TimeMs,
+    /// Where the commit starts in the file.
+    pub(crate) position: u64,
+}
+
+/// The end of a sealed segment: where its commits end, and its sparse index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Footer {
+    /// One past the last commit's number.
+    pub(crate) next_commit: u64,
+    /// Where the commits end in the file.
+    pub(crate) end: u64,
+    /// Sorted by shard.
+    pub(crate) index: Vec<(ShardIndex, Vec<IndexEntry>)>,
+}
+
+impl Footer {
+    /// The footer's bytes, index and trailer, to be written at `self.end`.
+    pub(crate) fn encode(&self, salt: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(&(self.index.len() as u32).to_le_bytes());
+        for (shard, entries) in &self.index {
+            out.extend_from_slice(&shard.to_le_bytes());
+            out.extend_from_slice(&(entries.len() as u32).to_le_bytes());
+            for e in entries {
+                for n in [e.first, e.time, e.position] {
+                    out.extend_from_slice(&n.to_le_bytes());
+                }
+            }
+        }
+        let length = out.len();
+        let crc = crc32c(&out);
+        let mut trailer = Vec::with_capacity(TRAILER);
+        trailer.extend_from_slice(&FOOTER_MAGIC);
+        for n in [salt, self.end, length as u64, self.next_commit] {
+            trailer.extend_from_slice(&n.to_le_bytes());
+        }
+        trailer.extend_from_slice(&crc.to_le_bytes());
+        trailer.resize(TRAILER - 4, 0);
+        let crc = crc32c(&trailer);
+        trailer.extend_from_slice(&crc.to_le_bytes());
+        out.extend_from_slice(&trailer);
+        out
+    }
+
+    /// Where the index starts and how long it is, from the file's last [`TRAILER`] bytes; `None` if the segment is not
+    /// sealed.
+    pub(crate) fn locate(trailer: &[u8], salt: u64, file_length: u64) -> Option<(u64, usize)> {
+        let mut r = Reader(trailer);
+        if r.bytes(8)? != FOOTER_MAGIC || crc32c(&trailer[..TRAILER - 4]).to_le_bytes() != trailer[TRAILER - 4..] {
+            return None;
+        }
+        if r.u64()? != salt {
+            return None;
+        }
+        let (end, length) = (r.u64()?, r.u64()?);
+        (end.checked_add(length)?.checked_add(TRAILER as u64)? == file_length).then_some((end, length as usize))
+    }
+
+    /// Reads a footer from its index and trailer.
+    pub(crate) fn decode(index: &[u8], trailer: &[u8]) -> Option<Footer> {
+        let mut r = Reader(trailer);
+        r.bytes(16)?;
+        let end = r.u64()?;
+        r.u64()?;
+        let next_commit = r.u64()?;
+        if crc32c(index) != r.u32()? {
+            return None;
+        }
+        let mut r = Reader(index);
+        let shards = r.u32()? as usize;
+        let mut all = Vec::with_capacity(shards.min(r.0.len() / 8));
+        for _ in 0..shards {
+            let shard = r.u32()?;
+            let count = r.u32()? as usize;
+            let mut entries = Vec::with_capacity(count.min(r.0.len() / 24));
+            for _ in 0..count {
+                entries.push(IndexEntry { first: r.u64()?, time: r.u64()?, position: r.u64()? });
+            }
+            all.push((shard, entries));
+        }
+        Some(Footer { next_commit, end, index: all })
+    }
+}
+
+/// The body of a trim block.
+pub(crate) fn encode_floors(floors: &[(ShardIndex, Offset)]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(floors.len() * 12);
+    for (shard, floor) in floors {
+        out.extend_from_slice(&shard.to_le_bytes());
+        out.extend_from_slice(&floor.to_le_bytes());
+    }
+    out
+}
+
+/// Reads the body of a trim block.
+pub(crate) fn decode_floors(body: &[u8]) -> Vec<(ShardIndex, Offset)> {
+    let mut r = Reader(body);
+    let mut floors = Vec::with_capacity(body.len() / 12);
+    while let (Some(shard), Some(floor)) = (r.u32(), r.u64()) {
+        floors.push((shard, floor));
+    }
+    floors
+}

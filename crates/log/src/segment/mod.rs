@@ -1,0 +1,332 @@
+//! The segment engine: one log per stream in files of its own, group commit, one writer per log.
+//!
+//! ```text
+//! append ─ join ─► open commit ─ writer: one write, one sync ─► durable ─► waiters, tail cache, readers
+//! ```
+//! Positions, order and time are assigned when a batch joins (under the log's lock); the writer is a job on the
+//! environment's pool that takes the open commit whole while the next one fills. `docs/format.md` has the bytes.
+
+//CHECKMOD
+mod commit;
+mod files;
+mod format;
+mod index;
+mod meta;
+mod read;
+mod recovery;
+mod scan;
+mod space;
+mod state;
+mod stream;
+mod tail;
+mod trim;
+mod writer;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use metrics::gauge;
+use millstream_env::Env;
+use parking_lot::{Mutex, RwLock};
+
+//CHECKUSE
+
+use crate::metrics::LOGS;
+use crate::{BoxFuture, Epoch, Log, LogError, LogId, StreamLog};
+use files::FileCache;
+use format::crc32c;
+use meta::MetaCache;
+use space::Space;
+use stream::{Handle, Stream};
+use tail::TailBudget;
+
+/// How far a fence jumps: past anything that could have been handed out.
+pub(crate) const FENCE: u64 = 1 << 32;
+
+/// When an append is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// When its commit is synced.
+    Fsync,
+    /// When its commit is written; it is synced at most this much later. Readers see it then.
+    Relaxed(Duration),
+    /// When its commit is written; nothing is ever synced. For data that may vanish with the process.
+    None,
+}
+
+impl Durability {
+    pub(crate) fn is_relaxed(self) -> bool {
+        !matches!(self, Durability::Fsync)
+    }
+}
+
+/// Settings of the engine. All sizes in bytes.
+#[derive(Clone, Debug)]
+pub struct SegmentConfig {
+    /// The engine's own directory.
+    pub dir: PathBuf,
+    /// When an append is acknowledged.
+    pub durability: Durability,
+    /// Size of a log's first segment; the next ones grow.
+    pub segment_min: u64,
+    /// Size up to which segments grow.
+    pub segment_max: u64,
+    /// Memory for the newest records of all logs.
+    pub tail_cache: usize,
+    /// Memory for the indexes of sealed segments.
+    pub index_cache: usize,
+    /// Segment files kept open.
+    pub open_files: usize,
+    /// Below this much free space puts are refused.
+    pub min_free: u64,
+    /// Size of the file that is given up when the disk is full.
+    pub reserve: u64,
+    /// All that the engine may use (`u64::MAX`: what the disk has).
+    pub max_bytes: u64,
+    /// A segment with records is sealed at this age, so that disk follows retention.
+    pub seal_age: Duration,
+}
+
+impl SegmentConfig {
+    /// The defaults for a directory.
+    pub fn new(dir: impl Into<PathBuf>) -> SegmentConfig {
+        SegmentConfig {
+            dir: dir.into(),
+            durability: Durability::Fsync,
+            segment_min: 256 << 10,
+            segment_max: 128 << 20,
+            tail_cache: 64 << 20,
+            index_cache: 16 << 20,
+            open_files: 512,
+            min_free: 64 << 20,
+            reserve: 16 << 20,
+            max_bytes: u64::MAX,
+            seal_age: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// What every log of the engine shares.
+pub(crate) struct Shared {
+    pub(crate) env: Env,
+    pub(crate) config: SegmentConfig,
+    pub(crate) epoch: u64,
+    pub(crate) files: FileCache,
+    pub(crate) metas: MetaCache,
+    pub(crate) tails: TailBudget,
+    pub(crate) space: Space,
+    pub(crate) closing: AtomicBool,
+    next_key: AtomicU64,
+}
+
+/// The engine. See the module's documentation.
+pub struct SegmentEngine {
+    shared: Arc<Shared>,
+    streams: Arc<RwLock<HashMap<LogId, Arc<Stream>>>>,
+    /// Logs still to be recovered in the background.
+    cold: Mutex<Vec<Arc<Stream>>>,
+    strays: Mutex<Vec<String>>,
+}
+
+/// Name of a segment file.
+pub(crate) fn segment_name(number: u64) -> String {
+    format!("{number:016}.seg")
+}
+
+/// The number in a segment file's name; `None` for other files.
+pub(crate) fn segment_number(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".seg")?;
+    if digits.len() == 16 { digits.parse().ok() } else { None }
+}
+
+pub(crate) fn log_error(e: &io::Error) -> LogError {
+    match e.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => LogError::DiskFull,
+        _ => LogError::Disk(e.to_string().into()),
+    }
+}
+
+impl SegmentEngine {
+    /// Opens the engine in `config.dir` (created if missing) and takes ownership of its logs under a new epoch. Logs are
+    /// recovered on first use and in the background by [`Log::tick`]. The caller holds a lock on the directory.
+    pub fn open(env: Env, config: SegmentConfig) -> io::Result<Arc<SegmentEngine>> {
+        let disk = &env.disk;
+        let streams_dir = config.dir.join("streams");
+        for dir in [&config.dir, &streams_dir, &config.dir.join("trash")] {
+            disk.create_dir_all(dir)?;
+        }
+        disk.sync_dir(&config.dir)?;
+        if let Some(parent) = config.dir.parent() {
+            disk.sync_dir(parent)?;
+        }
+        let epoch = raise_epoch(&env, &config)?;
+        let space = Space::open(&env, &config);
+        let shared = Arc::new(Shared {
+            files: FileCache::new(Arc::clone(&env.disk), config.open_files),
+            metas: MetaCache::new(config.index_cache),
+            tails: TailBudget::new(config.tail_cache),
+            space,
+            epoch,
+            closing: AtomicBool::new(false),
+            next_key: AtomicU64::new(0),
+            env,
+            config,
+        });
+        let engine = SegmentEngine {
+            shared: Arc::clone(&shared),
+            streams: Arc::default(),
+            cold: Mutex::default(),
+            strays: Mutex::default(),
+        };
+        engine.find_streams(&streams_dir)?;
+        space::empty_trash(&shared);
+        Ok(Arc::new(engine))
+    }
+
+    fn find_streams(&self, dir: &Path) -> io::Result<()> {
+        let disk = &self.shared.env.disk;
+        let mut streams = self.streams.write();
+        for account in disk.list(dir)?.into_iter().filter(|e| e.is_dir) {
+            let account_dir = dir.join(&account.name);
+            for region in disk.list(&account_dir)?.into_iter().filter(|e| e.is_dir) {
+                let region_dir = account_dir.join(&region.name);
+                for stream in disk.list(&region_dir)?.into_iter().filter(|e| e.is_dir) {
+                    match u64::from_str_radix(&stream.name, 16) {
+                        Ok(incarnation) if stream.name.len() == 16 => {
+                            let id = LogId {
+                                account: account.name.as_str().into(),
+                                region: region.name.as_str().into(),
+                                incarnation,
+                            };
+                            let stream = self.stream(&id);
+                            self.cold.lock().push(Arc::clone(&stream));
+                            streams.insert(id, stream);
+                        }
+                        _ => {
+                            let stray = region_dir.join(&stream.name);
+                            self.strays.lock().push(format!("{} is not a stream's directory", stray.display()));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn stream(&self, id: &LogId) -> Arc<Stream> {
+        let key = self.shared.next_key.fetch_add(1, Ordering::Relaxed);
+        Stream::cold(Arc::clone(&self.shared), id.clone(), key)
+    }
+}
+
+/// Where a log's files are.
+pub(crate) fn stream_dir(config: &SegmentConfig, id: &LogId) -> PathBuf {
+    let streams = config.dir.join("streams");
+    streams.join(&*id.account).join(&*id.region).join(format!("{:016x}", id.incarnation))
+}
+
+/// Reads the epoch file, writes the next epoch and returns it.
+fn raise_epoch(env: &Env, config: &SegmentConfig) -> io::Result<u64> {
+    let path = config.dir.join("epoch");
+    let last = match env.disk.read_file(&path) {
+        Ok(bytes) => {
+            let epoch = bytes.get(..8).and_then(|b| Some(u64::from_le_bytes(b.try_into().ok()?)));
+            let crc = bytes.get(8..12).and_then(|b| Some(u32::from_le_bytes(b.try_into().ok()?)));
+            match (epoch, crc) {
+                (Some(epoch), Some(crc)) if crc == crc32c(&epoch.to_le_bytes()) => epoch,
+                _ => return Err(io::Error::other(format!("{} is damaged", path.display()))),
+            }
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
+        Err(e) => return Err(e),
+    };
+    let epoch = last + 1;
+    let mut bytes = epoch.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&crc32c(&epoch.to_le_bytes()).to_le_bytes());
+    env.disk.write_file(&path, &bytes)?;
+    Ok(epoch)
+}
+
+impl Log for SegmentEngine {
+    fn epoch(&self) -> Epoch {
+        Epoch(self.shared.epoch)
+    }
+
+    fn create(&self, id: &LogId, descriptor: Bytes) -> BoxFuture<'static, Result<Arc<dyn StreamLog>, LogError>> {
+        let stream = {
+            let mut streams = self.streams.write();
+            match streams.get(id) {
+                Some(stream) => Arc::clone(stream),
+                None => {
+                    let stream = self.stream(id);
+                    streams.insert(id.clone(), Arc::clone(&stream));
+                    stream
+                }
+            }
+        };
+        Box::pin(async move {
+            stream.create(descriptor).await?;
+            Ok(Arc::new(Handle(stream)) as Arc<dyn StreamLog>)
+        })
+    }
+
+    fn open(&self, id: &LogId) -> Option<Arc<dyn StreamLog>> {
+        self.streams.read().get(id).cloned().map(|s| Arc::new(Handle(s)) as Arc<dyn StreamLog>)
+    }
+
+    fn delete(&self, id: &LogId) -> BoxFuture<'static, Result<(), LogError>> {
+        let stream = self.streams.read().get(id).cloned();
+        let Some(stream) = stream else { return Box::pin(std::future::ready(Ok(()))) };
+        let (streams, id) = (Arc::clone(&self.streams), id.clone());
+        Box::pin(async move {
+            stream.delete().await?;
+            streams.write().remove(&id);
+            Ok(())
+        })
+    }
+
+    fn list(&self) -> Vec<LogId> {
+        self.streams.read().keys().cloned().collect()
+    }
+
+    fn tick(&self) {
+        self.shared.env.clock.tick();
+        self.shared.space.tick(&self.shared);
+        if let Some(stream) = self.cold.lock().pop() {
+            stream.warm_up();
+        }
+        let streams: Vec<Arc<Stream>> = self.streams.read().values().cloned().collect();
+        let mut states = HashMap::from([("cold", 0), ("open", 0), ("poisoned", 0), ("unavailable", 0)]);
+        for stream in streams {
+            stream.tick();
+            *states.entry(stream.state_name()).or_insert(0) += 1;
+        }
+        for (state, count) in states {
+            gauge!(LOGS, "state" => state).set(f64::from(count));
+        }
+    }
+
+    fn close(&self) -> BoxFuture<'static, ()> {
+        self.shared.closing.store(true, Ordering::Release);
+        let streams: Vec<Arc<Stream>> = self.streams.read().values().cloned().collect();
+        Box::pin(async move {
+            let stops: Vec<_> = streams.iter().map(|s| s.begin_stop()).collect();
+            for stop in stops {
+                stop.await;
+            }
+        })
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = self.strays.lock().clone();
+        problems.extend(self.shared.space.problem());
+        let streams: Vec<Arc<Stream>> = self.streams.read().values().cloned().collect();
+        problems.extend(streams.iter().flat_map(|s| s.problems()));
+        problems
+    }
+}

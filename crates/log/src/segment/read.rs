@@ -1,0 +1,396 @@
+//! Reads: from the tail cache at once, else from segment files by a job.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use metrics::counter;
+
+use super::format::{BlockKind, SegmentHeader, crc32c};
+use super::scan::{ScanError, Scanner};
+use super::stream::Stream;
+use super::tail::Chunk;
+use super::{meta, segment_name};
+use crate::metrics::{CACHE_HITS, CACHE_MISSES};
+use crate::{Offset, Read, ReadError, ReadResult, Record, Records, ShardIndex, ShardPosition, TimeMs};
+
+/// A part of a segment file to scan for a shard's blocks.
+struct Part {
+    number: u64,
+    salt: u64,
+    position: u64,
+    end: u64,
+}
+
+/// What a scan of a file gave.
+#[derive(Default)]
+struct Scanned {
+    chunks: Vec<Chunk>,
+    bytes: usize,
+    /// The next offset wanted.
+    next: Offset,
+}
+
+pub(crate) async fn read(stream: &Arc<Stream>, mut read: Read) -> Result<ReadResult, ReadError> {
+    let position = position_of(stream, read.shard)?;
+    // Files that are not dropped yet may still hold what is below the floor.
+    read.not_before = read.not_before.max(stream.if_open(|log| log.content.floor_time).unwrap_or(0));
+    let mut from = read.from.max(position.floor);
+    let mut result = ReadResult { records: Vec::new(), next: from, position };
+    let mut left = read.max_bytes;
+    let mut skipped = false;
+    while from < position.end {
+        let want = left.max(1);
+        let chunks = match stream.tail.read(read.shard, from, want) {
+            Some(chunks) => {
+                counter!(CACHE_HITS).increment(1);
+                Scanned { next: chunks.last().map_or(from, |c| c.first + u64::from(c.count)), chunks, bytes: 0 }
+            }
+            None => {
+                counter!(CACHE_MISSES).increment(1);
+                from_files(stream, read.shard, from, position.end, want).await?
+            }
+        };
+        if !skipped && chunks.chunks.first().is_some_and(|c| c.time_last < read.not_before) {
+            // Expired records not dropped yet: jump over them by the index, not record by record.
+            skipped = true;
+            from = from.max(seek_time(stream, read.shard, read.not_before).await?);
+            result.next = from;
+            continue;
+        }
+        let stepped = chunks.next.min(position.end).max(from);
+        let full = take(&chunks.chunks, &read, position.end, &mut left, &mut result)?;
+        if full {
+            break;
+        }
+        if stepped == from && chunks.chunks.is_empty() {
+            break;
+        }
+        from = stepped.max(result.next);
+        result.next = from;
+        if !result.records.is_empty() && left == 0 {
+            break;
+        }
+    }
+    Ok(result)
+}
+
+/// Takes records from `chunks` until a limit is reached; true if one is.
+fn take(
+    chunks: &[Chunk],
+    read: &Read,
+    end: Offset,
+    left: &mut usize,
+    result: &mut ReadResult,
+) -> Result<bool, ReadError> {
+    for chunk in chunks {
+        let mut seen = 0;
+        for record in Records::new(chunk.first, chunk.bytes.clone()) {
+            seen += 1;
+            if record.offset < result.next || record.offset >= end {
+                continue;
+            }
+            if record.time >= read.not_before {
+                if result.records.len() >= read.max_records || !fits(&record, left, result.records.is_empty()) {
+                    return Ok(true);
+                }
+                result.next = record.offset + 1;
+                result.records.push(record);
+            } else {
+                result.next = record.offset + 1;
+            }
+        }
+        if seen != chunk.count {
+            return Err(ReadError::Corrupt(format!("records at offset {} cannot be decoded", chunk.first).into()));
+        }
+    }
+    Ok(false)
+}
+
+fn fits(record: &Record, left: &mut usize, first: bool) -> bool {
+    let weight = record.weight();
+    if weight <= *left {
+        *left -= weight;
+        return true;
+    }
+    if first {
+        *left = 0;
+    }
+    first
+}
+
+fn position_of(stream: &Stream, shard: ShardIndex) -> Result<ShardPosition, ReadError> {
+    stream
+        .if_open(|log| log.content.position(shard))
+        .ok_or(ReadError::Deleted)
+}
+
+async fn from_files(
+    stream: &Arc<Stream>,
+    shard: ShardIndex,
+    from: Offset,
+    end: Offset,
+    max_bytes: usize,
+) -> Result<Scanned, ReadError> {
+    let job = Arc::clone(stream);
+    let read = stream.shared.env.pool.run(move || scan_shard(&job, shard, from, end, max_bytes));
+    match read.await {
+        None => Err(ReadError::Unavailable("shutting down".into())),
+        Some(Ok(scanned)) => Ok(scanned),
+        Some(Err(e)) => {
+            // A trim may have dropped the file under the read: then the floor tells.
+            let floor = position_of(stream, shard)?.floor;
+            if floor > from {
+                return Ok(Scanned { next: floor, ..Scanned::default() });
+            }
+            Err(match e {
+                ScanError::Damaged(what) => {
+                    stream.report_damage(&what);
+                    ReadError::Corrupt(what.into())
+                }
+                ScanError::Disk(e) => ReadError::Unavailable(e.to_string().into()),
+            })
+        }
+    }
+}
+
+/// Reads a shard's chunks from `from` on, over segments, until `max_bytes` or `end` is reached.
+fn scan_shard(
+    stream: &Arc<Stream>,
+    shard: ShardIndex,
+    from: Offset,
+    end: Offset,
+    max_bytes: usize,
+) -> Result<Scanned, ScanError> {
+    let mut scanned = Scanned { next: from, ..Scanned::default() };
+    let mut at = segment_of(stream, |header| header.start_of(shard).next <= from)?;
+    while scanned.next < end && scanned.bytes < max_bytes {
+        let part = part_of(stream, at, |index| index.position(shard, scanned.next))?;
+        if let Some(part) = part {
+            scan_part(stream, shard, &part, end, max_bytes, &mut scanned)?;
+        }
+        match segments_of(stream)?.into_iter().find(|n| *n > at) {
+            Some(next) => at = next,
+            None if scanned.next < end && scanned.bytes < max_bytes => {
+                return Err(gap(shard, scanned.next));
+            }
+            None => break,
+        }
+    }
+    Ok(scanned)
+}
+
+fn gap(shard: ShardIndex, offset: Offset) -> ScanError {
+    ScanError::Damaged(format!("shard {shard}: records from offset {offset} on are missing"))
+}
+
+fn scan_part(
+    stream: &Stream,
+    shard: ShardIndex,
+    part: &Part,
+    end: Offset,
+    max_bytes: usize,
+    scanned: &mut Scanned,
+) -> Result<(), ScanError> {
+    let path = stream.dir.join(segment_name(part.number));
+    let file = stream.shared.files.get((stream.key, part.number), &path)?;
+    let mut scanner = Scanner::new(&*file, part.salt, part.position, part.end);
+    while scanned.next < end && scanned.bytes < max_bytes {
+        let found = match scanner.next()? {
+            Some(found) => found,
+            // Damage: other shards' and later commits are found behind it, and the gap shows in the offsets.
+            None => match scanner.resync()? {
+                Some(found) => found,
+                None => return Ok(()),
+            },
+        };
+        for (at, block) in found.head.blocks.iter().enumerate() {
+            if block.shard != shard || block.end() <= scanned.next {
+                continue;
+            }
+            match block.kind {
+                BlockKind::Records => {
+                    if block.first > scanned.next {
+                        return Err(gap(shard, scanned.next));
+                    }
+                    let body = scanner.body(&found, at)?;
+                    if crc32c(&body) != block.crc {
+                        let what = format!("shard {shard}: the block at offset {} is damaged", block.first);
+                        return Err(ScanError::Damaged(format!("segment {}: {what}", part.number)));
+                    }
+                    scanned.next = block.end();
+                    scanned.bytes += body.len();
+                    scanned.chunks.push(Chunk {
+                        shard,
+                        first: block.first,
+                        count: block.count,
+                        time_last: block.time_last,
+                        bytes: body,
+                    });
+                }
+                BlockKind::Fence | BlockKind::Hole => {
+                    if block.first > scanned.next {
+                        return Err(gap(shard, scanned.next));
+                    }
+                    scanned.next = block.end();
+                }
+                BlockKind::Close | BlockKind::Trim | BlockKind::Descriptor => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a search in a segment's index needs, whether it is sealed or active.
+trait Index {
+    fn position(&self, shard: ShardIndex, from: Offset) -> Option<u64>;
+    fn seek_time(&self, shard: ShardIndex, time: TimeMs) -> Option<u64>;
+}
+
+impl Index for super::index::SparseIndex {
+    fn position(&self, shard: ShardIndex, from: Offset) -> Option<u64> {
+        self.position(shard, from)
+    }
+    fn seek_time(&self, shard: ShardIndex, time: TimeMs) -> Option<u64> {
+        self.seek_time(shard, time).map(|e| e.position)
+    }
+}
+
+impl Index for meta::SegmentMeta {
+    fn position(&self, shard: ShardIndex, from: Offset) -> Option<u64> {
+        self.position(shard, from)
+    }
+    fn seek_time(&self, shard: ShardIndex, time: TimeMs) -> Option<u64> {
+        self.seek_time(shard, time).map(|e| e.position)
+    }
+}
+
+fn deleted() -> ScanError {
+    ScanError::Disk(io::Error::other("the log is deleted"))
+}
+
+fn segments_of(stream: &Stream) -> Result<Vec<u64>, ScanError> {
+    stream.if_open(|log| log.segments.clone()).ok_or_else(deleted)
+}
+
+/// Where in segment `number` to scan; `None` if the search finds nothing there.
+fn part_of(
+    stream: &Arc<Stream>,
+    number: u64,
+    search: impl Fn(&dyn Index) -> Option<u64>,
+) -> Result<Option<Part>, ScanError> {
+    let active = stream.if_open(|log| {
+        (log.active.header.number == number).then(|| {
+            search(&log.active.index).map(|position| Part {
+                number,
+                salt: log.active.header.salt,
+                position,
+                end: log.active.durable_end,
+            })
+        })
+    });
+    if let Some(part) = active.ok_or_else(deleted)? {
+        return Ok(part);
+    }
+    let next = segments_of(stream)?.into_iter().find(|n| *n > number);
+    let meta = meta::load(stream, number, next)?;
+    Ok(search(&*meta).map(|position| Part {
+        number,
+        salt: meta.header.salt,
+        position: position.max(meta.start),
+        end: meta.footer.end,
+    }))
+}
+
+/// The last segment whose header satisfies `before`, which holds for a prefix of the segments; the first one if none.
+fn segment_of(stream: &Arc<Stream>, before: impl Fn(&SegmentHeader) -> bool) -> Result<u64, ScanError> {
+    let (segments, active) =
+        stream.if_open(|log| (log.segments.clone(), Arc::clone(&log.active.header))).ok_or_else(deleted)?;
+    let (mut low, mut high) = (0, segments.len());
+    while low < high {
+        let middle = (low + high) / 2;
+        let holds = if segments[middle] == active.number {
+            before(&active)
+        } else {
+            before(&meta::load(stream, segments[middle], segments.get(middle + 1).copied())?.header)
+        };
+        if holds {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    segments.get(low.saturating_sub(1)).copied().ok_or_else(deleted)
+}
+
+/// The offset of the first durable record at or after `time`.
+pub(crate) async fn seek_time(stream: &Arc<Stream>, shard: ShardIndex, time: TimeMs) -> Result<Offset, ReadError> {
+    let position = position_of(stream, shard)?;
+    if position.last_time < time || position.floor >= position.end {
+        return Ok(position.end);
+    }
+    let job = Arc::clone(stream);
+    let sought = stream.shared.env.pool.run(move || scan_time(&job, shard, time, position)).await;
+    match sought {
+        None => Err(ReadError::Unavailable("shutting down".into())),
+        Some(Ok(offset)) => Ok(offset),
+        Some(Err(ScanError::Damaged(what))) => {
+            stream.report_damage(&what);
+            Err(ReadError::Corrupt(what.into()))
+        }
+        Some(Err(ScanError::Disk(e))) => Err(ReadError::Unavailable(e.to_string().into())),
+    }
+}
+
+fn scan_time(
+    stream: &Arc<Stream>,
+    shard: ShardIndex,
+    time: TimeMs,
+    position: ShardPosition,
+) -> Result<Offset, ScanError> {
+    let mut at = segment_of(stream, |header| header.start_of(shard).last_time < time)?;
+    loop {
+        if let Some(part) = part_of(stream, at, |index| index.seek_time(shard, time))? {
+            if let Some(offset) = time_in_part(stream, shard, time, &part)? {
+                return Ok(offset.clamp(position.floor, position.end));
+            }
+        }
+        match segments_of(stream)?.into_iter().find(|n| *n > at) {
+            Some(next) => at = next,
+            None => return Ok(position.end),
+        }
+    }
+}
+
+fn time_in_part(
+    stream: &Stream,
+    shard: ShardIndex,
+    time: TimeMs,
+    part: &Part,
+) -> Result<Option<Offset>, ScanError> {
+    let path = stream.dir.join(segment_name(part.number));
+    let file = stream.shared.files.get((stream.key, part.number), &path)?;
+    let mut scanner = Scanner::new(&*file, part.salt, part.position, part.end);
+    loop {
+        let found = match scanner.next()? {
+            Some(found) => found,
+            None => match scanner.resync()? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
+        for (at, block) in found.head.blocks.iter().enumerate() {
+            if block.kind != BlockKind::Records || block.shard != shard || block.time_last < time {
+                continue;
+            }
+            let body: Bytes = scanner.body(&found, at)?;
+            if crc32c(&body) != block.crc {
+                // The reader that starts here reports it.
+                return Ok(Some(block.first));
+            }
+            if let Some(record) = Records::new(block.first, body).find(|r| r.time >= time) {
+                return Ok(Some(record.offset));
+            }
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Room on the disk: segment files made ready ahead of need, the reserve for a full disk, and the trash.
+
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use metrics::gauge;
+use millstream_env::{DiskFile, Env, OpenMode, RandomExt};
+use parking_lot::Mutex;
+
+use super::recovery::segments_in;
+use super::state::{Content, next_header};
+use super::stream::{OpenLog, Stream};
+use super::{Durability, SegmentConfig, Shared, segment_name};
+use crate::metrics::DISK_FREE;
+
+/// Zeros are written in pieces of this size, each synced, so that commits of other logs get their turn at the disk.
+const ZERO_PIECE: usize = 4 << 20;
+
+/// The next segment is made ready when this part of the present one is used.
+const PREPARE_AT: f64 = 0.5;
+
+/// The file for the next segment.
+#[derive(Debug)]
+pub(crate) enum Spare {
+    None,
+    Preparing,
+    /// Written space of this size, under the name `spare`.
+    Ready(u64),
+}
+
+/// The engine's view of the disk.
+pub(crate) struct Space {
+    full: AtomicBool,
+    reserve: PathBuf,
+    has_reserve: Mutex<bool>,
+    free: AtomicU64,
+}
+
+/// Whether an error says that there is no room.
+pub(crate) fn is_full_error(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+}
+
+impl Space {
+    pub(crate) fn open(env: &Env, config: &SegmentConfig) -> Space {
+        let reserve = config.dir.join("reserve");
+        let space = Space {
+            full: AtomicBool::new(false),
+            has_reserve: Mutex::new(env.disk.exists(&reserve)),
+            reserve,
+            free: AtomicU64::new(u64::MAX),
+        };
+        space.look(env, config);
+        space
+    }
+
+    /// Whether puts are refused for want of room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
+    }
+
+    /// A write met a full disk: puts stop, and the reserve is given up so that what frees space can go on.
+    pub(crate) fn meet_full_disk(&self, shared: &Shared) {
+        if !self.full.swap(true, Ordering::AcqRel) {
+            tracing::error!("the disk is full: puts are refused until there is space again");
+        }
+        self.release(&shared.env);
+    }
+
+    fn release(&self, env: &Env) {
+        let mut has = self.has_reserve.lock();
+        if *has && env.disk.remove_file(&self.reserve).is_ok() {
+            *has = false;
+        }
+    }
+
+    /// Free space as puts may use it.
+    fn look(&self, env: &Env, config: &SegmentConfig) {
+        let Ok(mut free) = env.disk.free_bytes(&config.dir) else { return };
+        if config.max_bytes != u64::MAX {
+            free = free.min(config.max_bytes.saturating_sub(used_bytes(env, &config.dir)));
+        }
+        self.free.store(free, Ordering::Relaxed);
+        gauge!(DISK_FREE).set(free as f64);
+        let full = self.full.load(Ordering::Acquire);
+        let mut has = self.has_reserve.lock();
+        if !full && free < config.min_free {
+            tracing::error!(free, min_free = config.min_free, "too little free space: puts are refused");
+            self.full.store(true, Ordering::Release);
+        } else if full && free >= config.min_free.saturating_add(if *has { 0 } else { config.reserve }) {
+            if !*has && config.reserve > 0 {
+                *has = make_reserve(env, &self.reserve, config.reserve).is_ok();
+            }
+            if *has || config.reserve == 0 {
+                tracing::info!(free, "there is space again: puts go on");
+                self.full.store(false, Ordering::Release);
+            }
+        } else if !full && !*has && config.reserve > 0 && free >= config.min_free.saturating_add(config.reserve) {
+            *has = make_reserve(env, &self.reserve, config.reserve).is_ok();
+        }
+    }
+
+    pub(crate) fn tick(&self, shared: &Arc<Shared>) {
+        self.look(&shared.env, &shared.config);
+    }
+
+    pub(crate) fn problem(&self) -> Option<String> {
+        let free = self.free.load(Ordering::Relaxed);
+        self.is_full().then(|| format!("too little disk space ({free} bytes free): puts are refused"))
+    }
+}
+
+/// What the files below a directory take.
+fn used_bytes(env: &Env, dir: &Path) -> u64 {
+    let entries = env.disk.list(dir).unwrap_or_default().into_iter().map(|entry| {
+        let path = dir.join(&entry.name);
+        if entry.is_dir {
+            used_bytes(env, &path)
+        } else {
+            env.disk.open(&path, OpenMode::Read).and_then(|f| f.len()).unwrap_or(0)
+        }
+    });
+    entries.sum()
+}
+
+fn make_reserve(env: &Env, path: &Path, size: u64) -> io::Result<()> {
+    let file = match env.disk.open(path, OpenMode::CreateNew) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => env.disk.open(path, OpenMode::Write)?,
+        other => other?,
+    };
+    let made = file.allocate(size);
+    if made.is_err() {
+        drop(env.disk.remove_file(path));
+    }
+    made
+}
+
+/// How large the next segment should be: four times the last one while it fills up, never beyond the limits. One that
+/// was sealed by age, hardly used, is followed by a small one.
+pub(crate) fn next_size(config: &SegmentConfig, last: u64, used: u64) -> u64 {
+    let wanted = if used * 2 >= last { last.saturating_mul(4) } else { used.saturating_mul(2) };
+    wanted.clamp(config.segment_min, config.segment_max)
+}
+
+/// Makes the next segment's file ready in the background once the present one is half full.
+pub(crate) fn prepare_spare(stream: &Arc<Stream>, log: &mut OpenLog) {
+    let config = &stream.shared.config;
+    let used = log.active.position as f64 / log.active.capacity.max(1) as f64;
+    if !matches!(log.spare, Spare::None) || used < PREPARE_AT || stream.shared.space.is_full() {
+        return;
+    }
+    if config.durability == Durability::None {
+        return;
+    }
+    log.spare = Spare::Preparing;
+    let size = next_size(config, log.active.capacity, log.active.capacity);
+    let stream = Arc::clone(stream);
+    let pool = Arc::clone(&stream.shared.env.pool);
+    pool.spawn(Box::new(move || {
+        let made = zero_filled(&stream, size);
+        let spare = match made {
+            Ok(()) => Spare::Ready(size),
+            Err(e) => {
+                tracing::debug!(log = %stream.id, "cannot prepare a segment: {e}");
+                Spare::None
+            }
+        };
+        stream.if_open(|log| {
+            if matches!(log.spare, Spare::Preparing) {
+                log.spare = spare;
+            }
+        });
+    }));
+}
+
+fn zero_filled(stream: &Stream, size: u64) -> io::Result<()> {
+    let disk = &stream.shared.env.disk;
+    let making = stream.dir.join("spare.tmp");
+    if disk.exists(&making) {
+        disk.remove_file(&making)?;
+    }
+    let file = disk.open(&making, OpenMode::CreateNew)?;
+    let filled = (|| {
+        file.allocate(size)?;
+        let zeros = vec![0; ZERO_PIECE.min(size as usize)];
+        let mut at = 0;
+        while at < size {
+            let n = (zeros.len() as u64).min(size - at) as usize;
+            file.write_all_at(&[IoSlice::new(&zeros[..n])], at)?;
+            file.sync_data()?;
+            at += n as u64;
+        }
+        disk.rename(&making, &stream.dir.join("spare"))
+    })();
+    if filled.is_err() {
+        drop(disk.remove_file(&making));
+    }
+    filled
+}
+
+/// The file for a new segment under the name `temporary`, and how much it holds: the spare if it is ready and large
+/// enough for the first commit, else a fresh one.
+pub(crate) fn take_file(
+    stream: &Stream,
+    spare: Spare,
+    temporary: &Path,
+    size: u64,
+    needed: u64,
+) -> io::Result<(Arc<dyn DiskFile>, u64)> {
+    let disk = &stream.shared.env.disk;
+    if disk.exists(temporary) {
+        disk.remove_file(temporary)?;
+    }
+    let ready = stream.dir.join("spare");
+    if let Spare::Ready(capacity) = spare {
+        if capacity >= needed && disk.exists(&ready) {
+            disk.rename(&ready, temporary)?;
+            return Ok((disk.open(temporary, OpenMode::Write)?.into(), capacity));
+        }
+    }
+    let file = disk.open(temporary, OpenMode::CreateNew)?;
+    file.allocate(size)?;
+    Ok((file.into(), size))
+}
+
+/// Makes a dropped segment's file the spare, or removes it.
+pub(crate) fn recycle(stream: &Stream, number: u64) -> io::Result<()> {
+    let disk = &stream.shared.env.disk;
+    let path = stream.dir.join(segment_name(number));
+    stream.shared.files.forget((stream.key, number));
+    stream.shared.metas.forget((stream.key, number));
+    let size = disk.open(&path, OpenMode::Read).and_then(|f| f.len()).unwrap_or(0);
+    let wanted = stream.if_open(|log| {
+        // Readers that hold the old file open would see it change: they find the commits' salt wrong and start over.
+        let wanted = matches!(log.spare, Spare::None) && size * 2 >= log.active.capacity && size > 0;
+        if wanted {
+            log.spare = Spare::Preparing;
+        }
+        wanted
+    });
+    if wanted == Some(true) {
+        // Its new name must be durable before its bytes change: under the old one they would be another segment's.
+        let moved = disk.rename(&path, &stream.dir.join("spare")).and_then(|()| disk.sync_dir(&stream.dir));
+        stream.if_open(|log| log.spare = if moved.is_ok() { Spare::Ready(size) } else { Spare::None });
+        moved
+    } else {
+        disk.remove_file(&path)
+    }
+}
+
+/// Makes a new log's directory and its first segment, unless a creation before a restart got that far.
+pub(crate) fn create_files(stream: &Stream, descriptor: Bytes) -> io::Result<()> {
+    let shared = &stream.shared;
+    let disk = &shared.env.disk;
+    disk.create_dir_all(&stream.dir)?;
+    if segments_in(&**disk, &stream.dir)?.is_empty() {
+        let content = Content { descriptor, ..Content::default() };
+        let relaxed = shared.config.durability.is_relaxed();
+        let salt = shared.env.random.u64();
+        let now = shared.env.clock.now();
+        let header = next_header(&stream.id, &content, 1, salt, 1, shared.epoch, now, relaxed);
+        let bytes = header.encode();
+        let temporary = stream.dir.join("next.tmp");
+        if disk.exists(&temporary) {
+            disk.remove_file(&temporary)?;
+        }
+        let file = disk.open(&temporary, OpenMode::CreateNew)?;
+        let size = shared.config.segment_min.max(bytes.len() as u64 * 2);
+        file.allocate(size)?;
+        let zeros = vec![0; size as usize - bytes.len()];
+        file.write_all_at(&[IoSlice::new(&bytes), IoSlice::new(&zeros)], 0)?;
+        if shared.config.durability != Durability::None {
+            file.sync_data()?;
+        }
+        disk.rename(&temporary, &stream.dir.join(segment_name(1)))?;
+    }
+    // Also after a restart: the names may have been seen in the page cache only.
+    let mut dir = stream.dir.as_path();
+    loop {
+        disk.sync_dir(dir)?;
+        match dir.parent() {
+            Some(parent) if dir != shared.config.dir => dir = parent,
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Takes a log's directory out of sight, durably.
+pub(crate) fn move_to_trash(stream: &Stream) -> io::Result<()> {
+    let disk = &stream.shared.env.disk;
+    let trash = stream.shared.config.dir.join("trash");
+    if disk.exists(&stream.dir) {
+        let name = format!("{:016x}", stream.id.incarnation);
+        let to = trash.join(&name);
+        if disk.exists(&to) {
+            disk.remove_dir_all(&to)?;
+        }
+        disk.rename(&stream.dir, &to)?;
+    }
+    if let Some(parent) = stream.dir.parent() {
+        if disk.exists(parent) {
+            disk.sync_dir(parent)?;
+        }
+    }
+    disk.sync_dir(&trash)
+}
+
+/// Removes what is in the trash, in the background.
+pub(crate) fn empty_trash(shared: &Arc<Shared>) {
+    let shared_by_job = Arc::clone(shared);
+    shared.env.pool.spawn(Box::new(move || {
+        let disk = &shared_by_job.env.disk;
+        let trash = shared_by_job.config.dir.join("trash");
+        for entry in disk.list(&trash).unwrap_or_default() {
+            if let Err(e) = disk.remove_dir_all(&trash.join(&entry.name)) {
+                tracing::warn!(name = entry.name, "cannot empty the trash: {e}");
+            }
+        }
+    }));
+}

@@ -1,0 +1,539 @@
+//! One log: its life from cold to open, what joins its open commit, and its answers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use metrics::counter;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::commit::{Committed, OpenCommit, Outcome, SealedCommit, control, join};
+use super::format::BlockKind;
+use super::recovery::{Recovered, recover};
+use super::scan::ScanError;
+use super::space::{Spare, prepare_spare};
+use super::state::{Active, Content};
+use super::tail::Tail;
+use super::{Shared, read, space, stream_dir, trim, writer};
+use crate::metrics::{RECOVERIES, REFUSED};
+use crate::{
+    AppendError, Appended, Batch, BoxFuture, Epoch, LogError, LogId, NotWritten, Offset, Read, ReadError, ReadResult,
+    ShardIndex, ShardPosition, StreamLog, TimeMs,
+};
+
+/// How long a log is quiet before it gets a marker.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// One log of the engine.
+pub(crate) struct Stream {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: LogId,
+    pub(crate) dir: PathBuf,
+    /// Names the log in the file cache.
+    pub(crate) key: u64,
+    pub(crate) tail: Arc<Tail>,
+    state: Mutex<Life>,
+    /// Counts changes of `state`'s kind.
+    life: watch::Sender<u64>,
+    /// Counts moves of the durable end.
+    pub(crate) durable: watch::Sender<u64>,
+}
+
+/// A log's life.
+pub(crate) enum Life {
+    /// On disk, not looked at yet.
+    Cold,
+    /// Being created or recovered by a job.
+    Opening,
+    /// In use.
+    Open(Box<OpenLog>),
+    /// Recovery failed: the text says why.
+    Unavailable(Arc<str>),
+    Deleted,
+}
+
+/// An open log, under its lock.
+pub(crate) struct OpenLog {
+    pub(crate) content: Content,
+    pub(crate) active: Active,
+    /// All segments, ascending; the last one is active.
+    pub(crate) segments: Vec<u64>,
+    pub(crate) open: OpenCommit,
+    /// Whether a writer job is queued or running.
+    pub(crate) writing: bool,
+    pub(crate) next_commit: u64,
+    /// Highest durable commit.
+    pub(crate) mark: u64,
+    /// Highest mark that is in the file.
+    pub(crate) marked: u64,
+    pub(crate) last_write: Duration,
+    /// Commits written and not synced (relaxed mode).
+    pub(crate) unsynced: Vec<(SealedCommit, u64)>,
+    pub(crate) unsynced_bytes: usize,
+    pub(crate) last_sync: Duration,
+    /// Whether the file ends with a clean-stop marker.
+    pub(crate) clean: bool,
+    pub(crate) poisoned: Option<Arc<str>>,
+    pub(crate) spare: Spare,
+    pub(crate) stopping: Option<Arc<Outcome>>,
+    pub(crate) damage: Vec<String>,
+}
+
+impl OpenLog {
+    fn new(recovered: Recovered, now: Duration) -> OpenLog {
+        OpenLog {
+            content: recovered.content,
+            active: recovered.active,
+            segments: recovered.segments,
+            open: OpenCommit::default(),
+            writing: false,
+            mark: recovered.next_commit - 1,
+            marked: recovered.next_commit - 1,
+            next_commit: recovered.next_commit,
+            last_write: now,
+            unsynced: Vec::new(),
+            unsynced_bytes: 0,
+            last_sync: now,
+            clean: recovered.clean,
+            poisoned: None,
+            spare: Spare::None,
+            stopping: None,
+            damage: recovered.damage,
+        }
+    }
+}
+
+/// What kind of thing wants to join.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Records,
+    /// Must go on when the disk is full: it is small, or frees space.
+    Control,
+}
+
+impl Stream {
+    pub(crate) fn cold(shared: Arc<Shared>, id: LogId, key: u64) -> Arc<Stream> {
+        let dir = stream_dir(&shared.config, &id);
+        Arc::new(Stream {
+            shared,
+            dir,
+            key,
+            id,
+            tail: Arc::default(),
+            state: Mutex::new(Life::Cold),
+            life: watch::Sender::new(0),
+            durable: watch::Sender::new(0),
+        })
+    }
+
+    fn set_life(&self, life: Life) {
+        *self.state.lock() = life;
+        self.life.send_modify(|n| *n += 1);
+    }
+
+    /// Starts recovery if nobody has.
+    pub(crate) fn warm_up(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        if matches!(*state, Life::Cold) {
+            *state = Life::Opening;
+            drop(state);
+            let stream = Arc::clone(self);
+            self.shared.env.pool.spawn(Box::new(move || stream.recover()));
+        }
+    }
+
+    fn recover(&self) {
+        let life = match recover(&self.shared, &self.id, &self.dir) {
+            Ok(recovered) => {
+                let outcome = if recovered.damage.is_empty() { "whole" } else { "damaged" };
+                counter!(RECOVERIES, "outcome" => outcome).increment(1);
+                for damage in &recovered.damage {
+                    tracing::error!(log = %self.id, "{damage}; run `millstream check --repair` when stopped");
+                }
+                Life::Open(Box::new(OpenLog::new(recovered, self.shared.env.clock.monotonic())))
+            }
+            Err(e) => {
+                counter!(RECOVERIES, "outcome" => "unavailable").increment(1);
+                tracing::error!(log = %self.id, "cannot open the log: {e}");
+                match e {
+                    // The next use tries again: a disk may come back.
+                    ScanError::Disk(_) => Life::Cold,
+                    ScanError::Damaged(what) => Life::Unavailable(what.into()),
+                }
+            }
+        };
+        let failed = matches!(life, Life::Cold);
+        self.set_life(life);
+        if failed {
+            self.life.send_modify(|n| *n += 1);
+        }
+    }
+
+    /// Waits until the log is open, then lets `work` at it under the lock.
+    async fn opened<T>(self: &Arc<Self>, work: impl FnOnce(&mut OpenLog) -> T) -> Result<T, ReadError> {
+        let mut changes = self.life.subscribe();
+        let mut tried = false;
+        loop {
+            let seen = *changes.borrow_and_update();
+            {
+                let mut state = self.state.lock();
+                match &mut *state {
+                    Life::Open(log) => return Ok(work(log)),
+                    Life::Deleted => return Err(ReadError::Deleted),
+                    Life::Unavailable(why) => return Err(ReadError::Unavailable(Arc::clone(why))),
+                    Life::Cold if tried => return Err(ReadError::Unavailable("the disk failed".into())),
+                    Life::Cold | Life::Opening => {}
+                }
+            }
+            self.warm_up();
+            tried = true;
+            // `seen` was read before the state: a change in between is not missed.
+            if changes.wait_for(|n| *n != seen).await.is_err() {
+                return Err(ReadError::Deleted);
+            }
+        }
+    }
+
+    pub(crate) async fn create(self: &Arc<Self>, descriptor: Bytes) -> Result<(), LogError> {
+        let start = {
+            let mut state = self.state.lock();
+            // An unavailable log may be one whose creation was cut short: looked at again.
+            let start = matches!(*state, Life::Cold | Life::Unavailable(_));
+            if start {
+                *state = Life::Opening;
+            }
+            start
+        };
+        if start {
+            let stream = Arc::clone(self);
+            let made = self.shared.env.pool.run(move || {
+                let made = space::create_files(&stream, descriptor);
+                match &made {
+                    Ok(()) => stream.recover(),
+                    Err(_) => stream.set_life(Life::Cold),
+                }
+                made
+            });
+            match made.await {
+                Some(Ok(())) => {}
+                Some(Err(e)) => return Err(super::log_error(&e)),
+                None => return Err(LogError::Disk("shutting down".into())),
+            }
+        }
+        self.opened(|_| ()).await.map_err(|e| LogError::Disk(e.to_string().into()))
+    }
+
+    pub(crate) async fn delete(self: &Arc<Self>) -> Result<(), LogError> {
+        let outcome = {
+            let mut state = self.state.lock();
+            match std::mem::replace(&mut *state, Life::Deleted) {
+                Life::Open(log) => Some(Arc::clone(&log.open.outcome)),
+                _ => None,
+            }
+        };
+        self.life.send_modify(|n| *n += 1);
+        self.durable.send_modify(|n| *n += 1);
+        if let Some(outcome) = outcome {
+            outcome.complete(Err(AppendError::NotWritten(NotWritten::Deleted)));
+        }
+        self.shared.files.forget_log(self.key);
+        self.shared.metas.forget_log(self.key);
+        let stream = Arc::clone(self);
+        match self.shared.env.pool.run(move || space::move_to_trash(&stream)).await {
+            Some(Ok(())) => {
+                space::empty_trash(&self.shared);
+                Ok(())
+            }
+            Some(Err(e)) => Err(super::log_error(&e)),
+            None => Err(LogError::Disk("shutting down".into())),
+        }
+    }
+
+    /// Why nothing may join now.
+    fn refusal(&self, log: &OpenLog, kind: Kind, expected: Epoch) -> Option<AppendError> {
+        if expected.0 != self.shared.epoch {
+            return Some(AppendError::Fenced);
+        }
+        let refusal = if let Some(why) = &log.poisoned {
+            NotWritten::Poisoned(Arc::clone(why))
+        } else if self.shared.closing.load(Ordering::Acquire) || log.stopping.is_some() {
+            NotWritten::Closing
+        } else if kind == Kind::Records && self.shared.space.is_full() {
+            NotWritten::DiskFull
+        } else {
+            return None;
+        };
+        counter!(REFUSED, "reason" => refusal.reason()).increment(1);
+        Some(AppendError::NotWritten(refusal))
+    }
+
+    /// Queues the writer unless it is at work.
+    pub(crate) fn wake_writer(self: &Arc<Self>, log: &mut OpenLog) {
+        if !log.writing {
+            log.writing = true;
+            let stream = Arc::clone(self);
+            self.shared.env.pool.spawn(Box::new(move || writer::run(&stream)));
+        }
+    }
+
+    fn join_batch(
+        self: &Arc<Self>,
+        log: &mut OpenLog,
+        batch: Batch,
+        expected: Epoch,
+    ) -> Result<(Appended, Arc<Outcome>), AppendError> {
+        if let Some(refusal) = self.refusal(log, Kind::Records, expected) {
+            return Err(refusal);
+        }
+        for part in &batch.shards {
+            if log.content.shards.get(&part.shard).is_some_and(|s| s.closing) {
+                return Err(AppendError::NotWritten(NotWritten::Closed(part.shard)));
+            }
+        }
+        let now = self.shared.env.clock.now();
+        let content = &mut log.content;
+        let appended = join(&mut log.open, batch, |part| {
+            let shard = content.shard(part.shard);
+            let first = shard.next;
+            shard.next += u64::from(part.count);
+            shard.joined_time = shard.joined_time.max(now);
+            (first, shard.joined_time)
+        });
+        let outcome = Arc::clone(&log.open.outcome);
+        self.wake_writer(log);
+        Ok((Appended { shards: appended }, outcome))
+    }
+
+    fn join_closings(
+        self: &Arc<Self>,
+        log: &mut OpenLog,
+        closings: &[(ShardIndex, u64)],
+        descriptor: Bytes,
+        expected: Epoch,
+    ) -> Result<Arc<Outcome>, AppendError> {
+        if let Some(refusal) = self.refusal(log, Kind::Control, expected) {
+            return Err(refusal);
+        }
+        let now = self.shared.env.clock.now();
+        for (index, note) in closings {
+            let shard = log.content.shard(*index);
+            if !shard.closing {
+                shard.closing = true;
+                shard.joined_time = shard.joined_time.max(now);
+                let entry = control(BlockKind::Close, *index, shard.next, *note, shard.joined_time);
+                log.open.push_control(entry, Bytes::new());
+            }
+        }
+        log.open.push_control(control(BlockKind::Descriptor, 0, 0, 0, now), descriptor);
+        let outcome = Arc::clone(&log.open.outcome);
+        self.wake_writer(log);
+        Ok(outcome)
+    }
+
+    /// Adds the trim block to the open commit.
+    pub(crate) fn join_trim(
+        self: &Arc<Self>,
+        log: &mut OpenLog,
+        before: TimeMs,
+        floors: Bytes,
+        expected: Epoch,
+    ) -> Result<Arc<Outcome>, AppendError> {
+        if let Some(refusal) = self.refusal(log, Kind::Control, expected) {
+            return Err(refusal);
+        }
+        let now = self.shared.env.clock.now();
+        log.open.push_control(control(BlockKind::Trim, 0, 0, before, now), floors);
+        let outcome = Arc::clone(&log.open.outcome);
+        self.wake_writer(log);
+        Ok(outcome)
+    }
+
+    /// Lets `work` at the log if it is open.
+    pub(crate) fn if_open<T>(&self, work: impl FnOnce(&mut OpenLog) -> T) -> Option<T> {
+        match &mut *self.state.lock() {
+            Life::Open(log) => Some(work(log)),
+            _ => None,
+        }
+    }
+
+    /// Periodic work: the idle marker, the overdue sync of relaxed mode, sealing by age, the next segment's file.
+    pub(crate) fn tick(self: &Arc<Self>) {
+        let clock = &self.shared.env.clock;
+        let (now, time) = (clock.monotonic(), clock.now());
+        self.if_open(|log| {
+            if log.poisoned.is_some() || log.writing {
+                return;
+            }
+            let quiet = now.saturating_sub(log.last_write) >= IDLE;
+            let age = time.saturating_sub(log.active.header.created);
+            let old = log.active.has_records && age >= self.shared.config.seal_age.as_millis() as u64;
+            if !log.unsynced.is_empty() || old || (quiet && log.marked < log.mark) {
+                self.wake_writer(log);
+            }
+            prepare_spare(self, log);
+        });
+    }
+
+    /// Writes the clean-stop marker after all that has joined.
+    pub(crate) fn begin_stop(self: &Arc<Self>) -> BoxFuture<'static, ()> {
+        let outcome = self.if_open(|log| {
+            let outcome = log.stopping.get_or_insert_with(Arc::default);
+            let outcome = Arc::clone(outcome);
+            if log.poisoned.is_some() || (log.clean && log.open.is_empty() && !log.writing) {
+                outcome.complete(Ok(()));
+            } else {
+                self.wake_writer(log);
+            }
+            outcome
+        });
+        Box::pin(async move {
+            if let Some(outcome) = outcome {
+                drop(Committed(outcome).await);
+            }
+        })
+    }
+
+    pub(crate) fn problems(&self) -> Vec<String> {
+        match &*self.state.lock() {
+            Life::Open(log) => {
+                let poisoned = log.poisoned.iter().map(|why| format!("log {}: writes refused: {why}", self.id));
+                poisoned.chain(log.damage.iter().map(|d| format!("log {}: {d}", self.id))).collect()
+            }
+            Life::Unavailable(why) => vec![format!("log {}: unavailable: {why}", self.id)],
+            Life::Cold | Life::Opening | Life::Deleted => Vec::new(),
+        }
+    }
+
+    /// Reports damage met by a read, once.
+    pub(crate) fn report_damage(&self, what: &str) {
+        self.if_open(|log| {
+            if !log.damage.iter().any(|d| d == what) && log.damage.len() < 100 {
+                tracing::error!(log = %self.id, "{what}; run `millstream check --repair` when stopped");
+                log.damage.push(what.to_owned());
+            }
+        });
+    }
+
+    /// The state's name, for metrics.
+    pub(crate) fn state_name(&self) -> &'static str {
+        match &*self.state.lock() {
+            Life::Open(log) if log.poisoned.is_some() => "poisoned",
+            Life::Open(_) => "open",
+            Life::Unavailable(_) => "unavailable",
+            Life::Cold | Life::Opening => "cold",
+            Life::Deleted => "deleted",
+        }
+    }
+}
+
+/// A handle on a log: what callers hold.
+#[derive(Clone)]
+pub(crate) struct Handle(pub(crate) Arc<Stream>);
+
+fn as_append_error(e: ReadError) -> AppendError {
+    AppendError::NotWritten(match e {
+        ReadError::Deleted => NotWritten::Deleted,
+        ReadError::Corrupt(why) | ReadError::Unavailable(why) => NotWritten::Unavailable(why),
+    })
+}
+
+impl StreamLog for Handle {
+    fn id(&self) -> &LogId {
+        &self.0.id
+    }
+
+    fn append(&self, batch: Batch, expected: Epoch) -> BoxFuture<'static, Result<Appended, AppendError>> {
+        let stream = Arc::clone(&self.0);
+        // Joins at once if the log is open, so that calls join in the order in which they are made.
+        let mut batch = Some(batch);
+        let joined = if batch.as_ref().is_some_and(Batch::is_empty) {
+            Some(Ok((Appended { shards: Vec::new() }, None)))
+        } else {
+            stream.if_open(|log| {
+                let batch = batch.take().unwrap_or_default();
+                stream.join_batch(log, batch, expected).map(|(a, outcome)| (a, Some(outcome)))
+            })
+        };
+        Box::pin(async move {
+            let joined = match (joined, batch) {
+                (Some(joined), _) => joined,
+                (None, batch) => stream
+                    .opened(|log| stream.join_batch(log, batch.unwrap_or_default(), expected))
+                    .await
+                    .map_err(as_append_error)?
+                    .map(|(a, outcome)| (a, Some(outcome))),
+            };
+            let (appended, outcome) = joined?;
+            if let Some(outcome) = outcome {
+                Committed(outcome).await?;
+            }
+            Ok(appended)
+        })
+    }
+
+    fn close_shards(
+        &self,
+        shards: Vec<(ShardIndex, u64)>,
+        descriptor: Bytes,
+        expected: Epoch,
+    ) -> BoxFuture<'static, Result<(), AppendError>> {
+        let stream = Arc::clone(&self.0);
+        Box::pin(async move {
+            let outcome = stream
+                .opened(|log| stream.join_closings(log, &shards, descriptor, expected))
+                .await
+                .map_err(as_append_error)??;
+            Committed(outcome).await
+        })
+    }
+
+    fn trim(&self, before: TimeMs, expected: Epoch) -> BoxFuture<'static, Result<(), AppendError>> {
+        let stream = Arc::clone(&self.0);
+        Box::pin(async move {
+            stream.opened(|_| ()).await.map_err(as_append_error)?;
+            trim::trim(&stream, before, expected).await
+        })
+    }
+
+    fn read(&self, read: Read) -> BoxFuture<'static, Result<ReadResult, ReadError>> {
+        let stream = Arc::clone(&self.0);
+        Box::pin(async move {
+            stream.opened(|_| ()).await?;
+            read::read(&stream, read).await
+        })
+    }
+
+    fn seek_time(&self, shard: ShardIndex, time: TimeMs) -> BoxFuture<'static, Result<Offset, ReadError>> {
+        let stream = Arc::clone(&self.0);
+        Box::pin(async move {
+            stream.opened(|_| ()).await?;
+            read::seek_time(&stream, shard, time).await
+        })
+    }
+
+    fn position(&self, shard: ShardIndex) -> BoxFuture<'static, Result<ShardPosition, ReadError>> {
+        let stream = Arc::clone(&self.0);
+        Box::pin(async move {
+            stream.opened(|log| log.content.position(shard)).await
+        })
+    }
+
+    fn positions(&self) -> BoxFuture<'static, Result<Vec<(ShardIndex, ShardPosition)>, ReadError>> {
+        let stream = Arc::clone(&self.0);
+        Box::pin(async move {
+            stream.opened(|log| log.content.shards.iter().map(|(i, s)| (*i, s.position())).collect()).await
+        })
+    }
+
+    fn durable_watch(&self) -> watch::Receiver<u64> {
+        self.0.durable.subscribe()
+    }
+
+    fn descriptor(&self) -> BoxFuture<'static, Result<Bytes, ReadError>> {
+        let stream = Arc::clone(&self.0);
+        Box::pin(async move { stream.opened(|log| log.content.descriptor.clone()).await })
+    }
+}
