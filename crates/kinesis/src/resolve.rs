@@ -5,10 +5,11 @@ use std::sync::Arc;
 use millstream_api::kinesis::Operation;
 use millstream_api::{Context, Error};
 
-use crate::hooks::Resource;
+use crate::hooks::{Refusal, Resource};
 use crate::service::Kinesis;
 use crate::stream::Stream;
 use crate::texts;
+use crate::token::{PageToken, TokenError};
 
 /// Names a stream, existing or not: its world and its name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -103,6 +104,10 @@ impl Kinesis {
             return Err(texts::cross_account(&context.account, operation.name(), &address.arn()));
         }
         self.allow(context, operation, Resource::Stream(&address))?;
+        let Address { account, region, name } = &address;
+        if !self.admit_call(operation, account, region, name) {
+            return Err(texts::stream_rate_exceeded(name, account));
+        }
         Ok(address)
     }
 
@@ -112,6 +117,41 @@ impl Kinesis {
             Some(stream) => Ok(Arc::clone(stream)),
             None => Err(texts::stream_not_found(&address.name, &address.account)),
         }
+    }
+
+    /// Counts a call on the account as a whole, or refuses it.
+    pub(crate) fn admit_account_call(&self, context: &Context, operation: Operation) -> Result<(), Error> {
+        if self.admit_call(operation, &context.account, &context.region, "") {
+            Ok(())
+        } else {
+            Err(texts::account_rate_exceeded(&context.account))
+        }
+    }
+
+    fn admit_call(&self, operation: Operation, account: &str, region: &str, stream: &str) -> bool {
+        let (limits, now) = (&self.config.limits, self.env.clock.monotonic());
+        let is_allowed = self.call_rates.admit(limits, operation, account, region, stream, now);
+        if !is_allowed {
+            self.hooks.meter.refused(Refusal::CallRate, 1);
+        }
+        is_allowed
+    }
+
+    /// Opens a page token of `operation` that was made for the caller's account.
+    pub(crate) fn open_page_token(
+        &self,
+        context: &Context,
+        operation: Operation,
+        text: &str,
+    ) -> Result<PageToken<'static>, Error> {
+        let token = PageToken::open(text, operation.name(), &self.tokens, self.now()).map_err(|e| match e {
+            TokenError::Malformed => texts::invalid_next_token(),
+            TokenError::Expired { issued, now } => texts::expired_next_token(issued, now),
+        })?;
+        if *token.account != *context.account {
+            return Err(texts::invalid_next_token());
+        }
+        Ok(token)
     }
 
     /// Asks the authorizer.

@@ -74,6 +74,7 @@ impl Kinesis {
 
     async fn answer(&self, context: &Context, input: Input<'_>) -> Result<Output, Error> {
         input.validate()?;
+        let operation = input.operation();
         match input {
             Input::AddTagsToStream(i) => self.add_tags_to_stream(context, i).await.map(|()| Output::AddTagsToStream),
             Input::CreateStream(i) => self.create_stream(context, i).await.map(|()| Output::CreateStream),
@@ -82,7 +83,7 @@ impl Kinesis {
                 .await
                 .map(|()| Output::DecreaseStreamRetentionPeriod),
             Input::DeleteStream(i) => self.delete_stream(context, i).await.map(|()| Output::DeleteStream),
-            Input::DescribeLimits(_) => self.describe_limits(context).map(Output::DescribeLimits),
+            Input::DescribeLimits(i) => self.describe_limits(context, i).map(Output::DescribeLimits),
             Input::DescribeStream(i) => self.describe_stream(context, i).map(Output::DescribeStream),
             Input::DescribeStreamSummary(i) => {
                 self.describe_stream_summary(context, i).map(Output::DescribeStreamSummary)
@@ -111,8 +112,7 @@ impl Kinesis {
             Input::SplitShard(i) => self.split_shard(context, i).await.map(|()| Output::SplitShard),
             Input::UpdateShardCount(i) => self.update_shard_count(context, i).await.map(Output::UpdateShardCount),
             Input::UpdateStreamMode(i) => self.update_stream_mode(context, i).await.map(|()| Output::UpdateStreamMode),
-            Input::CreateChannel(_)
-            | Input::DeleteResourcePolicy(_) => unsupported(input.operation()),
+            Input::AcknowledgeDeadLetterQueueRecords(_) | Input::AcknowledgeQueueRecords(_) | Input::CreateChannel(_) | Input::CreateQueue(_) | Input::DeleteChannel(_) | Input::DeleteQueue(_) | Input::DeleteResourcePolicy(_) | Input::DeregisterStreamConsumer(_) | Input::DescribeAccountSettings(_) | Input::DescribeChannel(_) | Input::DescribeQueue(_) | Input::DescribeStreamConsumer(_) | Input::GetResourcePolicy(_) | Input::ListChannels(_) | Input::ListQueues(_) | Input::ListStreamConsumers(_) | Input::ListTagsForResource(_) | Input::PutResourcePolicy(_) | Input::ReceiveDeadLetterQueueRecords(_) | Input::ReceiveQueueRecords(_) | Input::RegisterStreamConsumer(_) | Input::RestoreDeadLetterQueueRecords(_) | Input::StartStreamEncryption(_) | Input::StopStreamEncryption(_) | Input::SubscribeToShard(_) | Input::TagResource(_) | Input::UntagResource(_) | Input::UpdateAccountSettings(_) | Input::UpdateChannel(_) | Input::UpdateDeadLetterQueueRecordsVisibility(_) | Input::UpdateMaxRecordSize(_) | Input::UpdateQueue(_) | Input::UpdateQueueRecordsVisibility(_) | Input::UpdateStreamRecordDistributionStrategy(_) | Input::UpdateStreamWarmThroughput(_) => unsupported(operation),
         }
     }
 }

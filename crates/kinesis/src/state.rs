@@ -115,6 +115,8 @@ pub struct StreamRecord {
     pub mode: Mode,
     /// How long records are kept, hours.
     pub retention_hours: u32,
+    /// What arrived before this has expired, whatever the retention is now: it was raised since. Ms since the epoch.
+    pub floor_ms: u64,
     /// Its shards by ascending index: all open ones, and the closed ones that have not expired.
     pub shards: Vec<ShardRecord>,
     /// The index that the next shard gets.
@@ -185,6 +187,16 @@ impl StreamRecord {
         self.shards.binary_search_by_key(&index, |s| s.index).ok().map(|at| &mut self.shards[at])
     }
 
+    /// Whether a shard has expired: it was closed before `horizon`, so that none of its records can still be read.
+    pub(crate) fn has_expired(&self, horizon: u64) -> bool {
+        self.shards.iter().any(|s| s.expired(horizon))
+    }
+
+    /// Forgets the shards that have expired.
+    pub(crate) fn drop_expired(&mut self, horizon: u64) {
+        self.shards.retain(|s| !s.expired(horizon));
+    }
+
     /// Shards that take records, by index.
     pub fn open_shards(&self) -> impl Iterator<Item = &ShardRecord> {
         self.shards.iter().filter(|s| s.is_open())
@@ -207,6 +219,11 @@ impl ShardRecord {
         self.closed.is_none()
     }
 
+    /// Whether it was closed before `horizon`, so that none of its records can still be read.
+    pub fn expired(&self, horizon: u64) -> bool {
+        self.closed.is_some_and(|closed| closed.at_ms < horizon)
+    }
+
     /// Its parents: none, one (split) or two (merge).
     pub fn parents(&self) -> impl Iterator<Item = ShardIndex> {
         self.parent.into_iter().chain(self.adjacent_parent)
@@ -225,6 +242,11 @@ pub fn parse_shard_id(id: &str) -> Option<ShardIndex> {
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let index: u64 = digits.trim_start_matches('0').parse().or(if digits.contains(|c| c != '0') { Err(()) } else { Ok(0) }).ok()?;
-    u32::try_from(index).ok().filter(|i| *i <= i32::MAX as u32)
+    match digits.trim_start_matches('0') {
+        "" => Some(0),
+        digits => digits.parse().ok().filter(|index| *index <= i32::MAX as u32),
+    }
 }
+
+#[cfg(test)]
+mod tests;

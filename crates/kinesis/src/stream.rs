@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -27,6 +28,17 @@ pub struct Stream {
     news: watch::Sender<u64>,
     /// Held by whoever drives the stream's plan.
     pub(crate) driving: tokio::sync::Mutex<()>,
+    /// When retention is enforced on its files next, ms since the epoch.
+    pub(crate) trim_due: AtomicU64,
+}
+
+/// The world and name of a record's stream.
+pub(crate) fn address_of(record: &StreamRecord) -> Address {
+    Address {
+        account: record.account.as_str().into(),
+        region: record.region.as_str().into(),
+        name: record.name.as_str().into(),
+    }
 }
 
 /// What a stream looks like between two changes. Immutable; swapped whole.
@@ -56,20 +68,17 @@ impl View {
 }
 
 impl Stream {
-    /// A stream with its record; the log is attached once it exists.
-    pub fn new(record: StreamRecord) -> Stream {
+    /// A stream with its record; the log is attached once it exists. Retention is enforced from `trim_due` on.
+    pub(crate) fn new(record: StreamRecord, trim_due: u64) -> Stream {
         Stream {
-            address: Address {
-                account: record.account.as_str().into(),
-                region: record.region.as_str().into(),
-                name: record.name.as_str().into(),
-            },
+            address: address_of(&record),
             incarnation: record.incarnation,
             throttle: StreamThrottle::default(),
             view: ArcSwap::from_pointee(View::new(record)),
             log: OnceLock::new(),
             news: watch::Sender::new(0),
             driving: tokio::sync::Mutex::new(()),
+            trim_due: AtomicU64::new(trim_due),
         }
     }
 
@@ -115,6 +124,7 @@ impl Stream {
     }
 
     pub(crate) fn show(&self, record: StreamRecord) {
+        self.throttle.retain(|shard| record.shard(shard).is_some());
         self.view.store(Arc::new(View::new(record)));
         self.announce();
     }
@@ -138,6 +148,12 @@ fn order(stream: &Stream, account: &str, region: &str, name: &str) -> Ordering {
 }
 
 impl Streams {
+    pub(crate) fn new(mut streams: Vec<Arc<Stream>>) -> Streams {
+        streams.sort_by(|a, b| order(a, &b.address.account, &b.address.region, &b.address.name));
+        let by_incarnation = streams.iter().map(|s| (s.incarnation, Arc::clone(s))).collect();
+        Streams { sorted: streams, by_incarnation }
+    }
+
     /// The stream of that name in that world.
     pub fn get(&self, account: &str, region: &str, name: &str) -> Option<&Arc<Stream>> {
         self.sorted.binary_search_by(|s| order(s, account, region, name)).ok().map(|at| &self.sorted[at])

@@ -11,8 +11,10 @@ mod drive;
 mod reshard;
 mod settings;
 
-pub use reshard::{Child, Reshard};
+pub(crate) use drive::PlanError;
+pub use reshard::{Child, Closings, Reshard};
 use serde::{Deserialize, Serialize};
+pub use settings::Setting;
 
 use crate::state::Status;
 
@@ -35,10 +37,18 @@ pub enum Work {
     /// Close shards, then open their children.
     Reshard(Reshard),
     /// Change a setting.
-    Settings(settings::Setting),
+    Settings(Setting),
 }
 
-pub use settings::Setting;
+impl Plan {
+    /// How many more shards will be open when the plan has ended; 0 if fewer.
+    pub fn growth(&self) -> u64 {
+        match &self.work {
+            Work::Reshard(reshard) => u64::try_from(reshard.growth()).unwrap_or(0),
+            Work::Create | Work::Delete | Work::Settings(_) => 0,
+        }
+    }
+}
 
 impl Work {
     /// The status of a stream while the plan is under way.

@@ -1,0 +1,184 @@
+//! Changes of the catalog, and of what the data plane sees of it: one at a time, in one order.
+
+use std::sync::Arc;
+
+use millstream_api::{Error, ErrorCode};
+use millstream_catalog::{Catalog, CatalogError, Key, Record, Versioned};
+use serde::{Deserialize, Serialize};
+
+use crate::resolve::Address;
+use crate::service::Kinesis;
+use crate::state::StreamRecord;
+use crate::stream::{Stream, Streams};
+use crate::texts;
+
+/// Why a change was not made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ChangeError {
+    /// The request asks for what can't be; this is the answer.
+    Refused(Error),
+    /// The stream is gone.
+    Gone(Error),
+    /// The catalog failed.
+    Catalog(CatalogError),
+}
+
+impl From<Error> for ChangeError {
+    fn from(error: Error) -> ChangeError {
+        ChangeError::Refused(error)
+    }
+}
+
+impl From<CatalogError> for ChangeError {
+    fn from(error: CatalogError) -> ChangeError {
+        ChangeError::Catalog(error)
+    }
+}
+
+impl From<ChangeError> for Error {
+    fn from(error: ChangeError) -> Error {
+        match error {
+            ChangeError::Refused(error) | ChangeError::Gone(error) => error,
+            ChangeError::Catalog(error) => {
+                tracing::error!(%error, "a change of the catalog failed");
+                Error::bare(ErrorCode::InternalFailure)
+            }
+        }
+    }
+}
+
+impl Record for StreamRecord {
+    const TABLE: &'static str = "kinesis.streams";
+    const VERSION: u8 = 1;
+
+    fn key(&self) -> Key {
+        Key::all().text(&self.account).text(&self.region).text(&self.name)
+    }
+}
+
+impl Versioned for StreamRecord {
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn set_version(&mut self, version: u64) {
+        self.version = version;
+    }
+}
+
+/// What is remembered of a deleted stream: a stream created under its name must be later than all its shards, or its
+/// sequence numbers could be taken for theirs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tombstone {
+    account: String,
+    region: String,
+    name: String,
+    latest_second: u64,
+}
+
+/// How far a tombstone's second must lie in the past before the tombstone goes.
+const TOMBSTONE_KEPT: u64 = 24 * 60 * 60;
+
+impl Record for Tombstone {
+    const TABLE: &'static str = "kinesis.tombstones";
+    const VERSION: u8 = 1;
+
+    fn key(&self) -> Key {
+        Key::all().text(&self.account).text(&self.region).text(&self.name)
+    }
+}
+
+impl Kinesis {
+    /// Changes a stream's record: `work` sees it as it is now, and every stream, and edits it. The change is durable and
+    /// visible when this returns. Once begun it ends, also if the request is dropped.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        stream: &Arc<Stream>,
+        work: impl FnOnce(&mut StreamRecord, &Streams) -> Result<T, ChangeError> + Send + 'static,
+    ) -> Result<T, ChangeError> {
+        let stream = Arc::clone(stream);
+        self.exclusively(move |streams, catalog| {
+            let Address { account, name, .. } = &stream.address;
+            let present = streams.load();
+            if present.by_incarnation(stream.incarnation).is_none() {
+                return Err(ChangeError::Gone(texts::stream_not_found(name, account)));
+            }
+            let view = stream.view_owned();
+            let mut record = view.record.clone();
+            let answer = work(&mut record, &present)?;
+            if record != view.record {
+                catalog.transact_blocking(|tx| tx.compare_and_set(&mut record))?;
+                stream.show(record);
+            }
+            Ok(answer)
+        })
+        .await
+    }
+
+    /// Adds a stream: `work` gets the earliest second that its shards may have, and every stream, and makes the record.
+    pub(crate) async fn add(
+        &self,
+        address: Address,
+        work: impl FnOnce(u64, &Streams) -> Result<StreamRecord, ChangeError> + Send + 'static,
+    ) -> Result<Arc<Stream>, ChangeError> {
+        let now_second = self.now() / 1000;
+        let trim_due = self.first_trim();
+        self.exclusively(move |streams, catalog| {
+            let key = Key::all().text(&address.account).text(&address.region).text(&address.name);
+            let present = streams.load_full();
+            let earlier = catalog.transact_blocking(|tx| tx.get::<Tombstone>(&key))?;
+            let second = earlier.map_or(now_second, |t| now_second.max(t.latest_second + 1));
+            let record = work(second, &present)?;
+            catalog.transact_blocking(|tx| {
+                tx.insert(&record)?;
+                tx.delete::<Tombstone>(&key)
+            })?;
+            let stream = Arc::new(Stream::new(record, trim_due));
+            streams.store(Arc::new(Streams::clone(&present).with(Arc::clone(&stream))));
+            Ok(stream)
+        })
+        .await
+    }
+
+    /// Removes a stream whose log is gone, and leaves a tombstone.
+    pub(crate) async fn remove(&self, stream: &Arc<Stream>) -> Result<(), ChangeError> {
+        let stream = Arc::clone(stream);
+        let now_second = self.now() / 1000;
+        self.exclusively(move |streams, catalog| {
+            let view = stream.view_owned();
+            let record = &view.record;
+            catalog.transact_blocking(|tx| {
+                tx.delete::<StreamRecord>(&record.key())?;
+                for old in tx.scan::<Tombstone>(&Key::all())? {
+                    if old.latest_second + TOMBSTONE_KEPT < now_second {
+                        tx.delete::<Tombstone>(&old.key())?;
+                    }
+                }
+                tx.put(&Tombstone {
+                    account: record.account.clone(),
+                    region: record.region.clone(),
+                    name: record.name.clone(),
+                    latest_second: record.latest_second,
+                })
+            })?;
+            streams.store(Arc::new(Streams::clone(&streams.load()).without(stream.incarnation)));
+            stream.announce();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Runs `work` on the pool while no other change is made.
+    async fn exclusively<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&arc_swap::ArcSwap<Streams>, &Catalog) -> Result<T, ChangeError> + Send + 'static,
+    ) -> Result<T, ChangeError> {
+        let guard = Arc::clone(&self.changing).lock_owned().await;
+        let (streams, catalog) = (Arc::clone(&self.streams), Arc::clone(&self.catalog));
+        let ended = self.env.pool.run(move || {
+            let _guard = guard;
+            work(&streams, &catalog)
+        });
+        ended.await.unwrap_or(Err(CatalogError::Closing.into()))
+    }
+}

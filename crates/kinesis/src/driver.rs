@@ -1,0 +1,194 @@
+//! What happens without a request: plans that are due, retention, the log's own periodic work. Nothing here sleeps; the
+//! binary calls [`Kinesis::tick`] when [`Kinesis::wake`] says so, at [`Kinesis::next_due`], and every 250 ms.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::plans::PlanError;
+use crate::service::Kinesis;
+use crate::state::StreamRecord;
+use crate::stream::Stream;
+
+/// How long a plan that failed waits for its next attempt, ms.
+const RETRY: u64 = 1_000;
+
+/// How many streams one tick trims, so that a tick stays short.
+const TRIMS_PER_TICK: usize = 32;
+
+/// What went wrong and was not put right since.
+#[derive(Debug, Default)]
+pub(crate) struct Troubles {
+    /// By incarnation: plans that failed.
+    pub(crate) plans: BTreeMap<u64, Trouble>,
+    /// By incarnation: retention that failed.
+    pub(crate) retention: BTreeMap<u64, Trouble>,
+    /// What was found at start.
+    pub(crate) found: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    what: String,
+    retry_ms: u64,
+}
+
+impl Kinesis {
+    /// Does what is due. Several calls may overlap.
+    pub async fn tick(&self) {
+        self.log.tick();
+        let now = self.now();
+        let streams = Arc::clone(&self.streams());
+        let plans: Vec<&Arc<Stream>> =
+            streams.all().iter().filter(|s| self.plan_due(s).is_some_and(|due| due <= now)).collect();
+        all(plans.into_iter().map(|stream| self.drive_and_note(stream)).collect()).await;
+        let mut trims = Vec::new();
+        for stream in streams.all() {
+            if trims.len() < TRIMS_PER_TICK && stream.trim_due.load(Ordering::Relaxed) <= now {
+                stream.trim_due.store(now.saturating_add(self.retention_interval()), Ordering::Relaxed);
+                trims.push(self.trim_and_note(stream));
+            }
+        }
+        all(trims).await;
+    }
+
+    /// When the next plan or trim is due, ms since the epoch; `None` if nothing is planned. May lie in the past.
+    pub fn next_due(&self) -> Option<u64> {
+        self.streams()
+            .all()
+            .iter()
+            .flat_map(|stream| [self.plan_due(stream), Some(stream.trim_due.load(Ordering::Relaxed))])
+            .flatten()
+            .min()
+    }
+
+    /// Notified when a plan is made, so that the driver looks at [`Kinesis::next_due`] again.
+    pub fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
+    }
+
+    /// Ends every open commit, syncs and closes the log. Puts after it are refused.
+    pub async fn close(&self) {
+        self.log.close().await;
+    }
+
+    /// What is wrong now, for health reports: one line each, empty if all is well.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = self.log.problems();
+        problems.extend(self.catalog.problem());
+        if let millstream_env::ClockState::Suspect(why) = self.env.clock.state() {
+            problems.push(format!("retention is paused: {why}"));
+        }
+        let troubles = self.troubles.lock();
+        problems.extend(troubles.found.iter().cloned());
+        problems.extend(troubles.plans.values().chain(troubles.retention.values()).map(|t| t.what.clone()));
+        problems
+    }
+
+    /// Records that arrived before this have expired.
+    pub(crate) fn horizon(&self, record: &StreamRecord) -> u64 {
+        self.env.clock.retention_now().saturating_sub(record.retention_ms()).max(record.floor_ms)
+    }
+
+    /// When retention is enforced first on a stream that has just appeared.
+    pub(crate) fn first_trim(&self) -> u64 {
+        self.now().saturating_add(self.retention_interval())
+    }
+
+    fn retention_interval(&self) -> u64 {
+        millis(self.config.retention_interval)
+    }
+
+    /// After a request has made a plan: wakes the driver, or, without a transition delay, brings the plan to its end.
+    pub(crate) async fn planned(&self, stream: &Arc<Stream>) {
+        if self.config.transition_delay.is_zero() {
+            self.drive_and_note(stream).await;
+        }
+        self.wake.notify_one();
+    }
+
+    /// When a plan made now is due.
+    pub(crate) fn plan_due_from_now(&self) -> u64 {
+        self.now().saturating_add(millis(self.config.transition_delay))
+    }
+
+    fn plan_due(&self, stream: &Stream) -> Option<u64> {
+        let due = stream.view().record.plan.as_ref()?.due_ms;
+        let retry = self.troubles.lock().plans.get(&stream.incarnation).map_or(0, |t| t.retry_ms);
+        Some(due.max(retry))
+    }
+
+    async fn drive_and_note(&self, stream: &Arc<Stream>) {
+        let result = self.drive(stream).await;
+        let failed = result.is_err();
+        self.note(stream, "a change is stuck", result, |troubles| &mut troubles.plans);
+        if failed {
+            // Puts that wait for the shards to come must not wait for ever.
+            stream.announce();
+        }
+    }
+
+    async fn trim_and_note(&self, stream: &Arc<Stream>) {
+        let result = self.enforce_retention(stream).await;
+        self.note(stream, "old records could not be removed", result, |troubles| &mut troubles.retention);
+    }
+
+    fn note(
+        &self,
+        stream: &Stream,
+        what: &str,
+        result: Result<(), PlanError>,
+        of: impl FnOnce(&mut Troubles) -> &mut BTreeMap<u64, Trouble>,
+    ) {
+        let mut troubles = self.troubles.lock();
+        match result {
+            Ok(()) => {
+                of(&mut troubles).remove(&stream.incarnation);
+            }
+            Err(error) => {
+                let what = format!("stream {}: {what}: {error}", stream.address.arn());
+                tracing::warn!("{what}");
+                of(&mut troubles).insert(stream.incarnation, Trouble { what, retry_ms: self.now() + RETRY });
+            }
+        }
+    }
+
+    /// Lets the log drop what has expired, and forgets expired shards.
+    async fn enforce_retention(&self, stream: &Arc<Stream>) -> Result<(), PlanError> {
+        let horizon = self.horizon(&stream.view().record);
+        let Some(log) = stream.log() else { return Ok(()) };
+        // Before the stream is as old as its retention there is nothing to drop.
+        if stream.view().record.created_ms >= horizon {
+            return Ok(());
+        }
+        log.trim(horizon, self.log.epoch()).await?;
+        if stream.view().record.has_expired(horizon) {
+            self.change(stream, move |record, _| {
+                record.drop_expired(horizon);
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Runs futures side by side until all have ended.
+async fn all<F: Future<Output = ()>>(futures: Vec<F>) {
+    let mut running: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
+    poll_fn(|context| {
+        running.retain_mut(|future| future.as_mut().poll(context).is_pending());
+        if running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}

@@ -1,0 +1,55 @@
+//! UpdateStreamMode.
+
+use millstream_api::kinesis::{Operation, StreamMode, UpdateStreamModeInput};
+use millstream_api::{Context, Error};
+
+use crate::plans::{Plan, Setting, Work};
+use crate::service::Kinesis;
+use crate::shards::check_active;
+use crate::state::{Mode, Status};
+use crate::streams::{check_on_demand_limit, check_shard_limit, world_of};
+use crate::texts;
+
+/// How long a switch counts against the daily quota, ms.
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
+impl Kinesis {
+    pub(crate) async fn update_stream_mode(
+        &self,
+        context: &Context,
+        input: UpdateStreamModeInput<'_>,
+    ) -> Result<(), Error> {
+        let stream = self.resolve(context, Operation::UpdateStreamMode, None, Some(&input.stream_arn))?;
+        if input.warm_throughput_mibps.is_some() {
+            return Err(texts::warm_throughput_needs_commitment());
+        }
+        let mode = match input.stream_mode_details.stream_mode {
+            StreamMode::OnDemand => Mode::OnDemand,
+            _ => Mode::Provisioned,
+        };
+        let (limits, address) = (self.config.limits.clone(), stream.address.clone());
+        let (now, due_ms) = (self.now(), self.plan_due_from_now());
+        let planned = self.change(&stream, move |record, streams| {
+            check_active(record, &address)?;
+            if record.mode == mode {
+                return Ok(());
+            }
+            record.mode_switches.retain(|switched| switched + DAY > now);
+            if !limits.stream_mode_changes_per_day.allows(record.mode_switches.len() as u64 + 1) {
+                return Err(texts::stream_rate_exceeded(&address.name, &address.account).into());
+            }
+            let world = world_of(streams, &address);
+            match mode {
+                Mode::OnDemand => check_on_demand_limit(&limits, &address, world)?,
+                Mode::Provisioned => check_shard_limit(&limits, &address, world, record.open_count() as u64)?,
+            }
+            record.mode_switches.push(now);
+            record.plan = Some(Plan { due_ms, work: Work::Settings(Setting::Mode(mode)) });
+            record.status = Status::Updating;
+            Ok(())
+        });
+        planned.await?;
+        self.planned(&stream).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! Start: streams from the catalog, their logs beside them, what does not fit together reported.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use millstream_catalog::{Catalog, CatalogError, Key};
+use millstream_env::Env;
+use millstream_log::{Log, LogId};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::driver::{Troubles, millis};
+use crate::hooks::Hooks;
+use crate::service::{Kinesis, KinesisConfig};
+use crate::state::{Status, StreamRecord};
+use crate::stream::{Stream, Streams};
+use crate::throttle::CallRates;
+use crate::token::{KeysError, TokenKeys};
+
+/// Why the service could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The streams could not be read.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The keys of iterators and tokens could not be read or made.
+    #[error(transparent)]
+    Tokens(#[from] KeysError),
+}
+
+impl Kinesis {
+    /// Starts the service. Blocks. Plans that a crash has interrupted go on with the first [`Kinesis::tick`].
+    ///
+    /// Logs that no stream has are left alone and reported by [`Kinesis::problems`].
+    pub fn open(
+        env: Env,
+        log: Arc<dyn Log>,
+        catalog: Arc<Catalog>,
+        config: KinesisConfig,
+        hooks: Hooks,
+    ) -> Result<Arc<Kinesis>, OpenError> {
+        let tokens = TokenKeys::load(&env, &config.token_keys)?;
+        let records = catalog.transact_blocking(|tx| tx.scan::<StreamRecord>(&Key::all()))?;
+        let first_trim = env.clock.now().saturating_add(millis(config.retention_interval));
+        let mut known: BTreeSet<LogId> = BTreeSet::new();
+        let mut found = Vec::new();
+        let mut streams = Vec::with_capacity(records.len());
+        for record in records {
+            let status = record.status;
+            let stream = Stream::new(record, first_trim);
+            known.insert(stream.log_id());
+            match (log.open(&stream.log_id()), status) {
+                (Some(log), _) => stream.attach(log),
+                // The log is made or deleted by the plan that goes on.
+                (None, Status::Creating | Status::Deleting) => {}
+                (None, Status::Active | Status::Updating) => {
+                    found.push(format!("stream {}: its log is missing", stream.address.arn()));
+                }
+            }
+            streams.push(Arc::new(stream));
+        }
+        for id in log.list().iter().filter(|id| !known.contains(id)) {
+            let LogId { account, region, incarnation } = id;
+            found.push(format!("log {incarnation:016x} of account {account} in {region} belongs to no stream"));
+        }
+        for problem in &found {
+            tracing::warn!("{problem}");
+        }
+        Ok(Arc::new(Kinesis {
+            call_rates: CallRates::default(),
+            streams: Arc::new(ArcSwap::from_pointee(Streams::new(streams))),
+            changing: Arc::default(),
+            wake: Arc::new(Notify::new()),
+            troubles: Mutex::new(Troubles { found, ..Troubles::default() }),
+            env,
+            log,
+            catalog,
+            config,
+            hooks,
+            tokens,
+        }))
+    }
+}

@@ -1,0 +1,93 @@
+//! Runs plans that are due.
+
+use std::sync::Arc;
+
+use millstream_catalog::CatalogError;
+use millstream_log::{AppendError, LogError, ReadError};
+
+use super::{Reshard, Work};
+use crate::change::ChangeError;
+use crate::rebuild::descriptor;
+use crate::service::Kinesis;
+use crate::state::StreamRecord;
+use crate::stream::Stream;
+
+/// Why a plan did not come to its end. It is tried again later; what it has done already is done again or found done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlanError {
+    #[error("its log is missing")]
+    NoLog,
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error("its descriptor could not be written: {0}")]
+    Descriptor(#[from] serde_json::Error),
+}
+
+impl Kinesis {
+    /// Runs the stream's plan if it has one that is due.
+    pub(crate) async fn drive(&self, stream: &Arc<Stream>) -> Result<(), PlanError> {
+        let _driving = stream.driving.lock().await;
+        let view = stream.view_owned();
+        let gone = self.streams().by_incarnation(stream.incarnation).is_none();
+        match &view.record.plan {
+            Some(plan) if plan.due_ms <= self.now() && !gone => match &plan.work {
+                Work::Create => self.finish_create(stream).await,
+                Work::Delete => self.finish_delete(stream).await,
+                Work::Reshard(reshard) => self.finish_reshard(stream, &view.record, reshard).await,
+                Work::Settings(setting) => self.finish_setting(stream, setting).await,
+            },
+            _ => Ok(()),
+        }
+    }
+
+    async fn finish_reshard(
+        &self,
+        stream: &Arc<Stream>,
+        record: &StreamRecord,
+        reshard: &Reshard,
+    ) -> Result<(), PlanError> {
+        let log = stream.log().ok_or(PlanError::NoLog)?;
+        let mut closings = reshard.closings(record, self.now() / 1000);
+        let decided: Vec<(u32, u64)> =
+            log.positions().await?.into_iter().filter_map(|(shard, position)| Some((shard, position.closed?))).collect();
+        if decided.iter().any(|(shard, _)| closings.contains_key(shard)) {
+            // An earlier attempt has closed them: its seconds count.
+            closings.iter_mut().for_each(|(shard, second)| {
+                if let Some((_, noted)) = decided.iter().find(|(closed, _)| closed == shard) {
+                    *second = *noted;
+                }
+            });
+        } else {
+            let outcome = reshard.outcome(record, &closings, self.now());
+            let shards = closings.iter().map(|(shard, second)| (*shard, *second)).collect();
+            log.close_shards(shards, descriptor(&outcome)?, self.log.epoch()).await?;
+        }
+        let at_ms = self.now();
+        let reshard = reshard.clone();
+        let changed = self.change(stream, move |record, _| {
+            if record.plan.as_ref().is_some_and(|plan| plan.work == Work::Reshard(reshard.clone())) {
+                *record = reshard.outcome(record, &closings, at_ms);
+            }
+            Ok(())
+        });
+        Ok(changed.await?)
+    }
+}
+
+impl From<ChangeError> for PlanError {
+    fn from(error: ChangeError) -> PlanError {
+        match error {
+            ChangeError::Catalog(error) => PlanError::Catalog(error),
+            // Plans refuse nothing, and are not driven once their stream is gone.
+            ChangeError::Refused(error) | ChangeError::Gone(error) => {
+                PlanError::Catalog(CatalogError::Unavailable(error.to_string().into()))
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Changes of one setting, which take the transition delay: retention, enhanced monitoring, capacity mode.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Work;
+use super::drive::PlanError;
+use crate::service::Kinesis;
+use crate::state::{Metric, Mode, Status};
+use crate::stream::Stream;
+
+/// A setting to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Setting {
+    /// Retention in hours. A shorter one is in force from the request on, a longer one when the plan ends.
+    Retention(u32),
+    /// The shard-level metrics that are switched on.
+    Monitoring(BTreeSet<Metric>),
+    /// The capacity mode.
+    Mode(Mode),
+}
+
+impl Kinesis {
+    pub(super) async fn finish_setting(&self, stream: &Arc<Stream>, setting: &Setting) -> Result<(), PlanError> {
+        let horizon = self.horizon(&stream.view().record);
+        if let Setting::Retention(hours) = setting
+            && *hours > stream.view().record.retention_hours
+        {
+            // What has expired under the old retention stays expired: the log's floor says so from now on, and its
+            // shards go with it.
+            let log = stream.log().ok_or(PlanError::NoLog)?;
+            log.trim(horizon, self.log.epoch()).await?;
+        }
+        let setting = setting.clone();
+        let changed = self.change(stream, move |record, _| {
+            if record.plan.as_ref().is_none_or(|plan| plan.work != Work::Settings(setting.clone())) {
+                return Ok(());
+            }
+            match setting {
+                Setting::Retention(hours) => {
+                    record.drop_expired(horizon);
+                    if hours > record.retention_hours {
+                        record.floor_ms = record.floor_ms.max(horizon);
+                    }
+                    record.retention_hours = hours;
+                }
+                Setting::Monitoring(metrics) => record.monitoring = metrics,
+                Setting::Mode(mode) => record.mode = mode,
+            }
+            record.status = Status::Active;
+            record.plan = None;
+            Ok(())
+        });
+        Ok(changed.await?)
+    }
+}

@@ -1,0 +1,98 @@
+//! The descriptor that a log keeps of its stream, and how a lost catalog is made again from it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millstream_catalog::{Catalog, CatalogError, Key};
+use millstream_log::{Log, LogId, ReadError};
+use serde::{Deserialize, Serialize};
+
+use crate::state::{Status, StreamRecord};
+
+/// Version of the descriptor's form.
+const FORMAT: u32 = 1;
+
+/// What a log keeps of its stream: the record, as it was when the log was made or shards were last closed. It is
+/// written in the very commit that closes the shards, so its shard table is always that of the log.
+#[derive(Serialize, Deserialize)]
+struct Descriptor<R> {
+    format: u32,
+    stream: R,
+}
+
+/// The descriptor of a stream's log.
+pub(crate) fn descriptor(record: &StreamRecord) -> Result<Bytes, serde_json::Error> {
+    let settled = StreamRecord { status: Status::Active, plan: None, ..record.clone() };
+    serde_json::to_vec(&Descriptor { format: FORMAT, stream: settled }).map(Bytes::from)
+}
+
+/// What [`rebuild`] made of a log that the catalog did not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rebuilt {
+    /// The stream is in the catalog again. Its shards are as they were; tags, retention, capacity mode and monitoring
+    /// are as they were when its shards last changed.
+    Stream {
+        /// Its ARN.
+        arn: String,
+        /// The log it was made from.
+        log: LogId,
+    },
+    /// The catalog has a stream of that name: the log stays aside.
+    NameTaken {
+        /// The ARN that both claim.
+        arn: String,
+        /// The log that stays aside.
+        log: LogId,
+    },
+    /// The log's descriptor could not be read: the log stays aside.
+    Unreadable {
+        /// The log that stays aside.
+        log: LogId,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Puts every stream whose log exists, but whose record does not, into the catalog again: for `check --repair`, while
+/// nothing is served.
+///
+/// # Errors
+/// The catalog's, when it fails.
+pub async fn rebuild(log: &Arc<dyn Log>, catalog: &Arc<Catalog>) -> Result<Vec<Rebuilt>, CatalogError> {
+    let known: Vec<StreamRecord> =
+        catalog.transact(|tx| tx.scan::<StreamRecord>(&Key::all())).await?;
+    let mut report = Vec::new();
+    for id in log.list() {
+        if known.iter().any(|record| record.incarnation == id.incarnation) {
+            continue;
+        }
+        report.push(match read(log, &id).await {
+            Ok(record) => {
+                let arn = crate::stream::address_of(&record).arn();
+                match catalog.transact(move |tx| tx.insert(&record)).await {
+                    Ok(()) => Rebuilt::Stream { arn, log: id },
+                    Err(CatalogError::Conflict) => Rebuilt::NameTaken { arn, log: id },
+                    Err(e) => return Err(e),
+                }
+            }
+            Err(why) => Rebuilt::Unreadable { log: id, why },
+        });
+    }
+    Ok(report)
+}
+
+async fn read(log: &Arc<dyn Log>, id: &LogId) -> Result<StreamRecord, String> {
+    let bytes = match log.open(id) {
+        Some(stream) => stream.descriptor().await.map_err(|e: ReadError| e.to_string())?,
+        None => return Err("it is gone".to_owned()),
+    };
+    let found: Descriptor<serde_json::Value> = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
+    if found.format != FORMAT {
+        return Err(format!("its descriptor has format {}, this version knows {FORMAT}", found.format));
+    }
+    let record: StreamRecord = serde_json::from_value(found.stream).map_err(|e| e.to_string())?;
+    if record.incarnation != id.incarnation || *record.account != *id.account || *record.region != *id.region {
+        return Err("its descriptor is another log's".to_owned());
+    }
+    Ok(record)
+}
