@@ -201,6 +201,11 @@ impl Limits {
         if LARGE_REGIONS.contains(&region) { self.shards_in_large_region } else { self.shards_in_region }
     }
 
+    /// Whether a shard takes all that comes.
+    pub fn is_write_unlimited(&self) -> bool {
+        self.shard_write_bytes_per_second == Limit::NONE && self.shard_write_records_per_second == Limit::NONE
+    }
+
     /// Bytes in one answer of GetRecords: bounded whatever the limit, since it is held in memory.
     pub fn get_records_page(&self) -> usize {
         const GUARD: u64 = 64 * MIB;

@@ -7,8 +7,10 @@ use millstream_api::{Error, ErrorCode};
 
 use crate::state::{ShardIndex, shard_id};
 
+mod control;
 mod data;
 
+pub use control::*;
 pub use data::*;
 
 fn invalid_argument(message: impl Into<String>) -> Error {

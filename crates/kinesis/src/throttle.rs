@@ -116,7 +116,7 @@ impl ShardThrottle {
     pub fn admit_write(&self, limits: &Limits, bytes: u64, now: Duration) -> bool {
         let records = limits.shard_write_records_per_second.get().map(|n| Size::new(n, n));
         let second = limits.shard_write_bytes_per_second.get();
-        if records.is_none() && second.is_none() {
+        if limits.is_write_unlimited() {
             return true;
         }
         let mut buckets = self.write.lock();
@@ -204,6 +204,11 @@ impl StreamThrottle {
         });
         // Another thread may have been first.
         self.shards.load().get(&shard).map_or(new, Arc::clone)
+    }
+
+    /// Whether a record of `bytes` (data and partition key) may be written to the shard now; if so, it is counted.
+    pub fn admit_write(&self, limits: &Limits, shard: ShardIndex, bytes: u64, now: Duration) -> bool {
+        limits.is_write_unlimited() || self.shard(shard).admit_write(limits, bytes, now)
     }
 
     /// Forgets the shards that are not `kept`: they have expired.

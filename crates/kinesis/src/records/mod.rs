@@ -1,0 +1,45 @@
+//! The data plane: PutRecord, PutRecords, GetShardIterator, GetRecords.
+
+mod get;
+mod iterator;
+mod put;
+mod write;
+
+use millstream_api::Error;
+use millstream_log::ReadError;
+
+use crate::hooks::Refusal;
+use crate::service::Kinesis;
+use crate::state::ShardIndex;
+use crate::stream::Stream;
+use crate::texts;
+
+impl Kinesis {
+    /// The answer to a dry run in which every check has passed. Dry runs have a rate of their own, shared by their
+    /// operations; they take nothing of the shards' throughput.
+    fn end_dry_run(&self, stream: &Stream) -> Error {
+        if stream.throttle.admit_dry_run(&self.config.limits, self.env.clock.monotonic()) {
+            return texts::dry_run_succeeded();
+        }
+        self.hooks.meter.refused(Refusal::CallRate, 1);
+        texts::dry_run_rate_exceeded(&stream.address.name, &stream.address.account)
+    }
+}
+
+/// The answer when a shard's log cannot be read.
+fn read_failed(error: &ReadError, stream: &Stream, shard: ShardIndex) -> Error {
+    match error {
+        ReadError::Deleted => shard_gone(stream, shard),
+        ReadError::Corrupt(_) | ReadError::Unavailable(_) => {
+            tracing::error!(stream = %stream.address.arn(), shard, %error, "a read failed");
+            texts::internal_failure()
+        }
+    }
+}
+
+fn shard_gone(stream: &Stream, shard: ShardIndex) -> Error {
+    texts::shard_does_not_exist(shard, &stream.address.name, &stream.address.account)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! The way of checked records into the log: routing, admission, append, sequence numbers.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use millstream_api::{Blob, Error};
+use millstream_log::{AppendError, Appended, Batch, BatchSlot, NotWritten, RecordKeys};
+
+use crate::hash::HashKey;
+use crate::hooks::Refusal;
+use crate::sequence::SequenceNumber;
+use crate::service::Kinesis;
+use crate::state::ShardIndex;
+use crate::stream::{Stream, View};
+use crate::texts;
+
+/// How often records are routed anew when they meet a closed shard. Once is what a reshard takes; more are needed only if
+/// the next change of the stream overtakes them.
+const ROUTINGS: usize = 4;
+
+/// A record of a request, checked.
+pub(super) struct Incoming<'a> {
+    /// Decides on the shard.
+    pub(super) key: HashKey,
+    /// Data and partition key, bytes.
+    pub(super) size: usize,
+    /// What is stored beside the data.
+    pub(super) keys: RecordKeys<'a>,
+    /// The data.
+    pub(super) data: &'a Blob<'a>,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fate {
+    /// The shard's throughput is used up.
+    Throttled(ShardIndex),
+    /// It is durable and has this number, which names its shard.
+    Written(SequenceNumber),
+}
+
+/// Where a record stands while the request is under way.
+#[derive(Clone, Copy)]
+enum Step {
+    New,
+    Throttled(ShardIndex),
+    /// In the batch.
+    Sent(BatchSlot),
+}
+
+impl Kinesis {
+    /// Writes the records as one batch, except those whose shard has no throughput left: the fate of each, in order. An
+    /// error means that none is known to be durable.
+    pub(super) async fn write(
+        &self,
+        stream: &Stream,
+        mut view: Arc<View>,
+        records: &[Incoming<'_>],
+    ) -> Result<Vec<Fate>, Error> {
+        let gone = || texts::stream_not_found(&stream.address.name, &stream.address.account);
+        let log = stream.log().ok_or_else(gone)?;
+        let now = self.env.clock.monotonic();
+        let mut steps = vec![Step::New; records.len()];
+        for _ in 0..ROUTINGS {
+            let mut batch = Batch::new();
+            for (record, step) in records.iter().zip(&mut steps) {
+                let shard = match step {
+                    Step::Throttled(_) => continue,
+                    // Routed before: it has been admitted then.
+                    Step::Sent(_) => view.routes.route(record.key).ok_or_else(gone)?,
+                    Step::New => {
+                        let shard = view.routes.route(record.key).ok_or_else(gone)?;
+                        if !stream.throttle.admit_write(&self.config.limits, shard, record.size as u64, now) {
+                            *step = Step::Throttled(shard);
+                            continue;
+                        }
+                        shard
+                    }
+                };
+                *step = Step::Sent(push(&mut batch, shard, record));
+            }
+            if batch.is_empty() {
+                return Ok(self.account(stream, &view, records, &steps, &Appended { shards: Vec::new() }));
+            }
+            match log.append(batch, self.log.epoch()).await {
+                Ok(appended) => return Ok(self.account(stream, &view, records, &steps, &appended)),
+                Err(AppendError::NotWritten(NotWritten::Closed(_))) => {
+                    // The log has closed the shard: the view that has its children is on its way, or there.
+                    stream.changed_since(view.record.version).await;
+                    view = stream.view_owned();
+                }
+                Err(error) => return Err(append_failed(&error, stream)),
+            }
+        }
+        tracing::error!(stream = %stream.address.arn(), "no open shard was found for a record");
+        Err(texts::internal_failure())
+    }
+
+    /// Gives the records their numbers and tells the meter.
+    fn account(
+        &self,
+        stream: &Stream,
+        view: &View,
+        records: &[Incoming<'_>],
+        steps: &[Step],
+        appended: &Appended,
+    ) -> Vec<Fate> {
+        let mut throttled = 0;
+        // Records and bytes of each entry of `appended.shards`, and the creation of its shard.
+        let mut groups: Vec<(u64, u64, u64)> = appended
+            .shards
+            .iter()
+            .map(|group| (0, 0, view.shard(group.shard).map_or(0, |shard| shard.create_second)))
+            .collect();
+        let mut fates = Vec::with_capacity(records.len());
+        for (record, step) in records.iter().zip(steps) {
+            match *step {
+                Step::Throttled(shard) => {
+                    throttled += 1;
+                    fates.push(Fate::Throttled(shard));
+                }
+                Step::Sent(slot) => {
+                    if let (Some(at), Some((count, bytes, create))) =
+                        (appended.shards.get(slot.group), groups.get_mut(slot.group))
+                    {
+                        *count += 1;
+                        *bytes += record.size as u64;
+                        let offset = at.first + u64::from(slot.behind);
+                        fates.push(Fate::Written(SequenceNumber::of_record(*create, at.shard, offset, at.time)));
+                    }
+                }
+                Step::New => {}
+            }
+        }
+        for (at, (count, bytes, _)) in appended.shards.iter().zip(groups) {
+            self.hooks.meter.incoming(stream, at.shard, count, bytes);
+        }
+        if throttled > 0 {
+            self.hooks.meter.refused(Refusal::WriteThroughput, throttled);
+        }
+        fates
+    }
+}
+
+fn push(batch: &mut Batch, shard: ShardIndex, record: &Incoming<'_>) -> BatchSlot {
+    let pushed = batch.push_with(shard, record.keys, record.data.decoded_len(), |into| {
+        record.data.decode_into(into);
+        Ok::<(), Infallible>(())
+    });
+    match pushed {
+        Ok(slot) => slot,
+        Err(never) => match never {},
+    }
+}
+
+fn append_failed(error: &AppendError, stream: &Stream) -> Error {
+    if let AppendError::NotWritten(NotWritten::Deleted) = error {
+        return texts::stream_not_found(&stream.address.name, &stream.address.account);
+    }
+    tracing::warn!(stream = %stream.address.arn(), %error, "an append failed");
+    texts::internal_failure()
+}
