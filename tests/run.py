@@ -214,7 +214,7 @@ SUITES: dict[str, Callable[[Runner], Outcome]] = {
     "codegen": suite_codegen,
     "cli": pytest_suite("cli"),
     "sdk": pytest_suite("sdk"),
-    "http": pytest_suite("http"),
+    "wire": pytest_suite("wire"),
     "ops": pytest_suite("ops"),
     "js": suite_js,
     "crash": suite_crash,

@@ -10,7 +10,7 @@ import re
 import pytest
 
 import tools
-from cli.conftest import Cli
+from support.cli import Cli
 
 MIDDLE = "170141183460469231731687303715884105728"
 _names = itertools.count(1)

@@ -80,13 +80,13 @@ class World:
     def create(self, shards: int = 1, name: str | None = None, **members: Any) -> str:
         """Creates a provisioned stream, waits until it is ACTIVE, and returns its name."""
         name = name or self.name()
-        self.call("CreateStream", StreamName=name, ShardCount=shards, **members)
+        self.patiently("CreateStream", StreamName=name, ShardCount=shards, **members)
         self.active(name)
         return name
 
     def create_on_demand(self, **members: Any) -> str:
         name = self.name("on-demand")
-        self.call("CreateStream", StreamName=name, StreamModeDetails={"StreamMode": "ON_DEMAND"}, **members)
+        self.patiently("CreateStream", StreamName=name, StreamModeDetails={"StreamMode": "ON_DEMAND"}, **members)
         self.active(name)
         return name
 
