@@ -6,7 +6,7 @@
 //! Positions, order and time are assigned when a batch joins (under the log's lock); the writer is a job on the
 //! environment's pool that takes the open commit whole while the next one fills. `docs/format.md` has the bytes.
 
-//CHECKMOD
+mod check;
 mod commit;
 mod files;
 mod format;
@@ -14,6 +14,7 @@ mod index;
 mod meta;
 mod read;
 mod recovery;
+mod repair;
 mod scan;
 mod space;
 mod state;
@@ -34,7 +35,7 @@ use metrics::gauge;
 use millstream_env::Env;
 use parking_lot::{Mutex, RwLock};
 
-//CHECKUSE
+pub use check::{CheckReport, check};
 
 use crate::metrics::LOGS;
 use crate::{BoxFuture, Epoch, Log, LogError, LogId, StreamLog};

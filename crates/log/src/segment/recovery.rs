@@ -153,10 +153,8 @@ pub(crate) fn chain(
         expected = found.head.number + 1;
         epoch = found.head.epoch;
         chain.mark = chain.mark.max(found.head.mark);
+        // A stop marker vouches for all before it, by its mark; not for itself: its own sync may have failed.
         chain.clean_stop = found.head.flags & COMMIT_CLEAN_STOP != 0;
-        if chain.clean_stop {
-            chain.mark = chain.mark.max(found.head.number);
-        }
         chain.relaxed = found.head.flags & COMMIT_RELAXED != 0;
         chain.commits.push(found);
     }
