@@ -92,6 +92,10 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     Decode::decode(deserializer)
 }
 
+/// How much is kept of a list or a map: one more than the longest that a model allows, so that validation sees that it
+/// is too long. The rest is read and dropped, for a body of `{},{},…` would otherwise take a hundred times its size.
+const KEPT: usize = 10_001;
+
 const LIST_FOUND: &str = "Start of list found where not expected";
 const STRUCTURE_FOUND: &str = "Start of structure or map found where not expected.";
 
@@ -318,7 +322,9 @@ impl<'de, T: Decode<'de>> Container<'de> for Vec<T> {
     fn from_list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
         let mut elements = Vec::new();
         while let Some(element) = list.next_element_seed(Seed(PhantomData))? {
-            elements.push(element.unwrap_or_else(T::absent));
+            if elements.len() < KEPT {
+                elements.push(element.unwrap_or_else(T::absent));
+            }
         }
         Ok(elements)
     }
@@ -330,7 +336,10 @@ impl<'de> Container<'de> for BTreeMap<Cow<'de, str>, Cow<'de, str>> {
     fn from_map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
         let mut entries = BTreeMap::new();
         while let Some(key) = map.next_key_seed(Name)? {
-            entries.insert(key, value(&mut map)?.unwrap_or_default());
+            let value = value(&mut map)?.unwrap_or_default();
+            if entries.len() < KEPT || entries.contains_key(&key) {
+                entries.insert(key, value);
+            }
         }
         Ok(entries)
     }

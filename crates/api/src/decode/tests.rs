@@ -215,3 +215,15 @@ fn strings_are_borrowed_unless_they_have_escapes() {
     assert_eq!(input.data.to_vec(), [0xff, 0xff]);
     assert_eq!(input.stream_name.as_deref(), Some("s"));
 }
+
+#[test]
+fn of_endless_lists_and_maps_only_so_much_is_kept() {
+    let records = vec!["{}"; 50_000].join(",");
+    assert_eq!(request!(PutRecords, &format!(r#"{{"Records":[{records}]}}"#)).records.len(), KEPT);
+    assert_refused(Operation::PutRecords, &[(&format!(r#"{{"Records":[{records},1]}}"#), "Expected null")]);
+    let tags: Vec<String> = (0..50_000).map(|number| format!(r#""{number}":"""#)).collect();
+    let body = format!(r#"{{"Tags":{{{},"0":"last"}}}}"#, tags.join(","));
+    let input = request!(AddTagsToStream, &body);
+    assert_eq!(input.tags.len(), KEPT);
+    assert_eq!(input.tags.get("0").map(AsRef::as_ref), Some("last"));
+}

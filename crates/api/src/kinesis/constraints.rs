@@ -40,7 +40,7 @@ pub static CONSUMER_ARN: StringRule =
 pub static CONSUMER_NAME: StringRule =
     StringRule { min: Some(1), max: Some(128), pattern: Some(&CONSUMER_NAME_PATTERN) };
 
-/// `PositiveIntegerObject`
+/// `CreateStreamInput.ShardCount`: the service refuses more as a constraint; the model has no upper limit.
 pub static CREATE_STREAM_INPUT_SHARD_COUNT: IntegerRule = IntegerRule { min: Some(1), max: Some(100000) };
 
 /// `Data`
@@ -214,7 +214,7 @@ pub static UPDATE_DEAD_LETTER_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY_LIST: Struc
 pub static UPDATE_QUEUE_RECORDS_VISIBILITY_REQUEST_ENTRY_LIST: StructureListRule =
     StructureListRule { min: Some(1), max: Some(10) };
 
-/// `PositiveIntegerObject`
+/// `UpdateShardCountInput.TargetShardCount`: the service refuses more as a constraint; the model has no upper limit.
 pub static UPDATE_SHARD_COUNT_INPUT_TARGET_SHARD_COUNT: IntegerRule = IntegerRule { min: Some(1), max: Some(100000) };
 
 /// `VisibilityTimeoutSeconds`

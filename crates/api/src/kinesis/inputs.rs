@@ -13,7 +13,9 @@ use crate::{Blob, Missing, Timestamp};
 pub struct AcknowledgeDeadLetterQueueRecordsInput<'a> {
     /// `QueueARN`: a string of 1 to 2048 characters matching `arn:aws.*:kinesis:.*:\d{12}:queue/\S+`; required.
     pub queue_arn: Cow<'a, str>,
-    /// `Entries`: a list of 1 to 10 elements; each a structure; required.
+    /// `Entries`: a list of 1 to 10 elements; each is
+    /// [`AcknowledgeDeadLetterQueueRecordsRequestEntry`](super::AcknowledgeDeadLetterQueueRecordsRequestEntry);
+    /// required.
     pub entries: Vec<AcknowledgeDeadLetterQueueRecordsRequestEntry<'a>>,
     /// The required members that were not sent.
     pub missing: Missing,
@@ -33,7 +35,8 @@ pub struct AcknowledgeDeadLetterQueueRecordsRequestEntry<'a> {
 pub struct AcknowledgeQueueRecordsInput<'a> {
     /// `QueueARN`: a string of 1 to 2048 characters matching `arn:aws.*:kinesis:.*:\d{12}:queue/\S+`; required.
     pub queue_arn: Cow<'a, str>,
-    /// `Entries`: a list of 1 to 10 elements; each a structure; required.
+    /// `Entries`: a list of 1 to 10 elements; each is
+    /// [`AcknowledgeQueueRecordsRequestEntry`](super::AcknowledgeQueueRecordsRequestEntry); required.
     pub entries: Vec<AcknowledgeQueueRecordsRequestEntry<'a>>,
     /// The required members that were not sent.
     pub missing: Missing,
@@ -66,7 +69,7 @@ pub struct AddTagsToStreamInput<'a> {
 /// The structure `ChannelLoggingUpdateInput`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelLoggingUpdateInput<'a> {
-    /// `CloudWatchLogs`: a structure; required.
+    /// `CloudWatchLogs`: [`CloudWatchLogsUpdateInput`](super::CloudWatchLogsUpdateInput); required.
     pub cloud_watch_logs: CloudWatchLogsUpdateInput<'a>,
     /// The required members that were not sent.
     pub missing: Missing,
@@ -77,7 +80,7 @@ pub struct ChannelLoggingUpdateInput<'a> {
 pub struct ChannelStreamConfiguration<'a> {
     /// `StreamARN`: a string of 1 to 2048 characters matching `arn:aws.*:kinesis:.*:\d{12}:stream/\S+`; required.
     pub stream_arn: Cow<'a, str>,
-    /// `RecordConfiguration`: a structure; required.
+    /// `RecordConfiguration`: [`RecordConfiguration`](super::RecordConfiguration); required.
     pub record_configuration: RecordConfiguration<'a>,
     /// The required members that were not sent.
     pub missing: Missing,
@@ -104,17 +107,19 @@ pub struct CreateChannelInput<'a> {
     /// `ServiceExecutionRoleARN`: a string of 1 to 512 characters matching
     /// `arn:aws[-a-z0-9]*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+`; required.
     pub service_execution_role_arn: Cow<'a, str>,
-    /// `StreamConfigurationList`: a list of 1 to 10000 elements; each a structure; required.
+    /// `StreamConfigurationList`: a list of 1 to 10000 elements; each is
+    /// [`ChannelStreamConfiguration`](super::ChannelStreamConfiguration); required.
     pub stream_configuration_list: Vec<ChannelStreamConfiguration<'a>>,
-    /// `S3DestinationConfiguration`: a structure.
+    /// `S3DestinationConfiguration`: [`S3DestinationConfiguration`](super::S3DestinationConfiguration).
     pub s3_destination_configuration: Option<S3DestinationConfiguration<'a>>,
-    /// `S3TablesDestinationConfiguration`: a structure.
+    /// `S3TablesDestinationConfiguration`:
+    /// [`S3TablesDestinationConfiguration`](super::S3TablesDestinationConfiguration).
     pub s3_tables_destination_configuration: Option<S3TablesDestinationConfiguration<'a>>,
-    /// `EncryptionConfiguration`: a structure.
+    /// `EncryptionConfiguration`: [`ChannelEncryptionConfiguration`](super::ChannelEncryptionConfiguration).
     pub encryption_configuration: Option<ChannelEncryptionConfiguration<'a>>,
     /// `Tags`: a map of 1 to 200 entries.
     pub tags: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
-    /// `LoggingConfiguration`: a structure.
+    /// `LoggingConfiguration`: [`ChannelLoggingConfiguration`](super::ChannelLoggingConfiguration).
     pub logging_configuration: Option<ChannelLoggingConfiguration<'a>>,
     /// The required members that were not sent.
     pub missing: Missing,
@@ -125,9 +130,10 @@ pub struct CreateChannelInput<'a> {
 pub struct CreateQueueInput<'a> {
     /// `QueueName`: a string of 1 to 128 characters matching `[a-zA-Z0-9_.-]+`; required.
     pub queue_name: Cow<'a, str>,
-    /// `StreamConfigurationList`: a list of 1 to 10000 elements; each a structure; required.
+    /// `StreamConfigurationList`: a list of 1 to 10000 elements; each is
+    /// [`QueueStreamConfiguration`](super::QueueStreamConfiguration); required.
     pub stream_configuration_list: Vec<QueueStreamConfiguration<'a>>,
-    /// `QueueAttributes`: a structure.
+    /// `QueueAttributes`: [`QueueAttributes`](super::QueueAttributes).
     pub queue_attributes: Option<QueueAttributes>,
     /// `Tags`: a map of 1 to 200 entries.
     pub tags: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
@@ -142,7 +148,7 @@ pub struct CreateStreamInput<'a> {
     pub stream_name: Cow<'a, str>,
     /// `ShardCount`: an integer, 1 to 100000.
     pub shard_count: Option<i32>,
-    /// `StreamModeDetails`: a structure.
+    /// `StreamModeDetails`: [`StreamModeDetails`](super::StreamModeDetails).
     pub stream_mode_details: Option<StreamModeDetails>,
     /// `Tags`: a map of 1 to 200 entries.
     pub tags: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
@@ -299,7 +305,7 @@ pub struct DescribeStreamSummaryInput<'a> {
 pub struct DisableEnhancedMonitoringInput<'a> {
     /// `StreamName`: a string of 1 to 128 characters matching `[a-zA-Z0-9_.-]+`.
     pub stream_name: Option<Cow<'a, str>>,
-    /// `ShardLevelMetrics`: a list of 1 to 7 elements; each one of [`MetricsName`](super::MetricsName); required.
+    /// `ShardLevelMetrics`: a list of 1 to 7 elements; each is one of [`MetricsName`](super::MetricsName); required.
     pub shard_level_metrics: Vec<MetricsName>,
     /// `StreamARN`: a string of 1 to 2048 characters matching `arn:aws.*:kinesis:.*:\d{12}:stream/\S+`.
     pub stream_arn: Option<Cow<'a, str>>,
@@ -314,7 +320,7 @@ pub struct DisableEnhancedMonitoringInput<'a> {
 pub struct EnableEnhancedMonitoringInput<'a> {
     /// `StreamName`: a string of 1 to 128 characters matching `[a-zA-Z0-9_.-]+`.
     pub stream_name: Option<Cow<'a, str>>,
-    /// `ShardLevelMetrics`: a list of 1 to 7 elements; each one of [`MetricsName`](super::MetricsName); required.
+    /// `ShardLevelMetrics`: a list of 1 to 7 elements; each is one of [`MetricsName`](super::MetricsName); required.
     pub shard_level_metrics: Vec<MetricsName>,
     /// `StreamARN`: a string of 1 to 2048 characters matching `arn:aws.*:kinesis:.*:\d{12}:stream/\S+`.
     pub stream_arn: Option<Cow<'a, str>>,
@@ -394,7 +400,7 @@ pub struct IncreaseStreamRetentionPeriodInput<'a> {
 /// The input of [`ListChannels`](super::Operation::ListChannels).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListChannelsInput<'a> {
-    /// `StreamFilter`: a list of 1 to 10000 elements; each a structure.
+    /// `StreamFilter`: a list of 1 to 10000 elements; each is [`StreamFilter`](super::StreamFilter).
     pub stream_filter: Option<Vec<StreamFilter<'a>>>,
     /// `MaxResults`: an integer, 1 to 10000.
     pub max_results: Option<i32>,
@@ -409,7 +415,7 @@ pub struct ListQueuesInput<'a> {
     pub max_results: Option<i32>,
     /// `NextToken`: a string of 1 to 1048576 characters.
     pub next_token: Option<Cow<'a, str>>,
-    /// `StreamFilter`: a list of 1 to 10000 elements; each a structure.
+    /// `StreamFilter`: a list of 1 to 10000 elements; each is [`QueueStreamFilter`](super::QueueStreamFilter).
     pub stream_filter: Option<Vec<QueueStreamFilter<'a>>>,
 }
 
@@ -426,7 +432,7 @@ pub struct ListShardsInput<'a> {
     pub max_results: Option<i32>,
     /// `StreamCreationTimestamp`: an instant.
     pub stream_creation_timestamp: Option<Timestamp>,
-    /// `ShardFilter`: a structure.
+    /// `ShardFilter`: [`ShardFilter`](super::ShardFilter).
     pub shard_filter: Option<ShardFilter<'a>>,
     /// `StreamARN`: a string of 1 to 2048 characters matching `arn:aws.*:kinesis:.*:\d{12}:stream/\S+`.
     pub stream_arn: Option<Cow<'a, str>>,
@@ -543,7 +549,8 @@ pub struct PutRecordInput<'a> {
 /// The input of [`PutRecords`](super::Operation::PutRecords).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PutRecordsInput<'a> {
-    /// `Records`: a list of 1 to 500 elements; each a structure; required.
+    /// `Records`: a list of 1 to 500 elements; each is [`PutRecordsRequestEntry`](super::PutRecordsRequestEntry);
+    /// required.
     pub records: Vec<PutRecordsRequestEntry<'a>>,
     /// `StreamName`: a string of 1 to 128 characters matching `[a-zA-Z0-9_.-]+`.
     pub stream_name: Option<Cow<'a, str>>,
@@ -645,7 +652,7 @@ pub struct RegisterStreamConsumerInput<'a> {
 pub struct RemoveTagsFromStreamInput<'a> {
     /// `StreamName`: a string of 1 to 128 characters matching `[a-zA-Z0-9_.-]+`.
     pub stream_name: Option<Cow<'a, str>>,
-    /// `TagKeys`: a list of 1 to 50 elements; each a string of 1 to 128 characters; required.
+    /// `TagKeys`: a list of 1 to 50 elements; each is a string of 1 to 128 characters; required.
     pub tag_keys: Vec<Cow<'a, str>>,
     /// `StreamARN`: a string of 1 to 2048 characters matching `arn:aws.*:kinesis:.*:\d{12}:stream/\S+`.
     pub stream_arn: Option<Cow<'a, str>>,
@@ -660,7 +667,8 @@ pub struct RemoveTagsFromStreamInput<'a> {
 pub struct RestoreDeadLetterQueueRecordsInput<'a> {
     /// `QueueARN`: a string of 1 to 2048 characters matching `arn:aws.*:kinesis:.*:\d{12}:queue/\S+`; required.
     pub queue_arn: Cow<'a, str>,
-    /// `Entries`: a list of 1 to 10 elements; each a structure; required.
+    /// `Entries`: a list of 1 to 10 elements; each is
+    /// [`RestoreDeadLetterQueueRecordsRequestEntry`](super::RestoreDeadLetterQueueRecordsRequestEntry); required.
     pub entries: Vec<RestoreDeadLetterQueueRecordsRequestEntry<'a>>,
     /// The required members that were not sent.
     pub missing: Missing,
@@ -680,9 +688,9 @@ pub struct RestoreDeadLetterQueueRecordsRequestEntry<'a> {
 pub struct S3DestinationConfiguration<'a> {
     /// `DataFreshnessInSeconds`: an integer.
     pub data_freshness_in_seconds: Option<i32>,
-    /// `DeadLetterQueueS3Configuration`: a structure.
+    /// `DeadLetterQueueS3Configuration`: [`DeadLetterQueueS3Configuration`](super::DeadLetterQueueS3Configuration).
     pub dead_letter_queue_s3_configuration: Option<DeadLetterQueueS3Configuration<'a>>,
-    /// `StorageConfiguration`: a structure; required.
+    /// `StorageConfiguration`: [`S3StorageConfiguration`](super::S3StorageConfiguration); required.
     pub storage_configuration: S3StorageConfiguration<'a>,
     /// The required members that were not sent.
     pub missing: Missing,
@@ -702,9 +710,11 @@ pub struct S3DestinationUpdateInput {
 pub struct S3TablesDestinationConfiguration<'a> {
     /// `DataFreshnessInSeconds`: an integer.
     pub data_freshness_in_seconds: Option<i32>,
-    /// `DeadLetterQueueS3Configuration`: a structure; required.
+    /// `DeadLetterQueueS3Configuration`: [`DeadLetterQueueS3Configuration`](super::DeadLetterQueueS3Configuration);
+    /// required.
     pub dead_letter_queue_s3_configuration: DeadLetterQueueS3Configuration<'a>,
-    /// `S3TablesConfigurationList`: a list of 1 to 10000 elements; each a structure; required.
+    /// `S3TablesConfigurationList`: a list of 1 to 10000 elements; each is
+    /// [`S3TablesConfiguration`](super::S3TablesConfiguration); required.
     pub s3_tables_configuration_list: Vec<S3TablesConfiguration<'a>>,
     /// The required members that were not sent.
     pub missing: Missing,
@@ -817,7 +827,7 @@ pub struct SubscribeToShardInput<'a> {
     pub stream_id: Option<Cow<'a, str>>,
     /// `ShardId`: a string of 1 to 128 characters matching `[a-zA-Z0-9_.-]+`; required.
     pub shard_id: Cow<'a, str>,
-    /// `StartingPosition`: a structure; required.
+    /// `StartingPosition`: [`StartingPosition`](super::StartingPosition); required.
     pub starting_position: StartingPosition<'a>,
     /// `DryRun`: a boolean.
     pub dry_run: Option<bool>,
@@ -842,7 +852,7 @@ pub struct TagResourceInput<'a> {
 /// The input of [`UntagResource`](super::Operation::UntagResource).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UntagResourceInput<'a> {
-    /// `TagKeys`: a list of 1 to 50 elements; each a string of 1 to 128 characters; required.
+    /// `TagKeys`: a list of 1 to 50 elements; each is a string of 1 to 128 characters; required.
     pub tag_keys: Vec<Cow<'a, str>>,
     /// `ResourceARN`: a string of 1 to 2048 characters matching
     /// `arn:aws.*:kinesis:.*:\d{12}:.*(stream|channel|queue)/\S+`; required.
@@ -856,7 +866,8 @@ pub struct UntagResourceInput<'a> {
 /// The input of [`UpdateAccountSettings`](super::Operation::UpdateAccountSettings).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpdateAccountSettingsInput {
-    /// `MinimumThroughputBillingCommitment`: a structure; required.
+    /// `MinimumThroughputBillingCommitment`:
+    /// [`MinimumThroughputBillingCommitmentInput`](super::MinimumThroughputBillingCommitmentInput); required.
     pub minimum_throughput_billing_commitment: MinimumThroughputBillingCommitmentInput,
     /// The required members that were not sent.
     pub missing: Missing,
@@ -867,11 +878,11 @@ pub struct UpdateAccountSettingsInput {
 pub struct UpdateChannelInput<'a> {
     /// `ChannelARN`: a string of 1 to 2048 characters matching `arn:aws.*:kinesis:.*:\d{12}:channel/\S+`; required.
     pub channel_arn: Cow<'a, str>,
-    /// `S3DestinationConfiguration`: a structure.
+    /// `S3DestinationConfiguration`: [`S3DestinationUpdateInput`](super::S3DestinationUpdateInput).
     pub s3_destination_configuration: Option<S3DestinationUpdateInput>,
-    /// `S3TablesDestinationConfiguration`: a structure.
+    /// `S3TablesDestinationConfiguration`: [`S3TablesDestinationUpdateInput`](super::S3TablesDestinationUpdateInput).
     pub s3_tables_destination_configuration: Option<S3TablesDestinationUpdateInput>,
-    /// `LoggingConfiguration`: a structure.
+    /// `LoggingConfiguration`: [`ChannelLoggingUpdateInput`](super::ChannelLoggingUpdateInput).
     pub logging_configuration: Option<ChannelLoggingUpdateInput<'a>>,
     /// The required members that were not sent.
     pub missing: Missing,
@@ -882,7 +893,9 @@ pub struct UpdateChannelInput<'a> {
 pub struct UpdateDeadLetterQueueRecordsVisibilityInput<'a> {
     /// `QueueARN`: a string of 1 to 2048 characters matching `arn:aws.*:kinesis:.*:\d{12}:queue/\S+`; required.
     pub queue_arn: Cow<'a, str>,
-    /// `Entries`: a list of 1 to 10 elements; each a structure; required.
+    /// `Entries`: a list of 1 to 10 elements; each is
+    /// [`UpdateDeadLetterQueueRecordsVisibilityRequestEntry`](super::UpdateDeadLetterQueueRecordsVisibilityRequestEntry);
+    /// required.
     pub entries: Vec<UpdateDeadLetterQueueRecordsVisibilityRequestEntry<'a>>,
     /// The required members that were not sent.
     pub missing: Missing,
@@ -917,7 +930,7 @@ pub struct UpdateMaxRecordSizeInput<'a> {
 pub struct UpdateQueueInput<'a> {
     /// `QueueARN`: a string of 1 to 2048 characters matching `arn:aws.*:kinesis:.*:\d{12}:queue/\S+`; required.
     pub queue_arn: Cow<'a, str>,
-    /// `QueueAttributes`: a structure; required.
+    /// `QueueAttributes`: [`QueueAttributes`](super::QueueAttributes); required.
     pub queue_attributes: QueueAttributes,
     /// The required members that were not sent.
     pub missing: Missing,
@@ -928,7 +941,8 @@ pub struct UpdateQueueInput<'a> {
 pub struct UpdateQueueRecordsVisibilityInput<'a> {
     /// `QueueARN`: a string of 1 to 2048 characters matching `arn:aws.*:kinesis:.*:\d{12}:queue/\S+`; required.
     pub queue_arn: Cow<'a, str>,
-    /// `Entries`: a list of 1 to 10 elements; each a structure; required.
+    /// `Entries`: a list of 1 to 10 elements; each is
+    /// [`UpdateQueueRecordsVisibilityRequestEntry`](super::UpdateQueueRecordsVisibilityRequestEntry); required.
     pub entries: Vec<UpdateQueueRecordsVisibilityRequestEntry<'a>>,
     /// The required members that were not sent.
     pub missing: Missing,
@@ -969,7 +983,7 @@ pub struct UpdateStreamModeInput<'a> {
     pub stream_arn: Cow<'a, str>,
     /// `StreamId`: a string of 1 to 24 characters matching `[a-z0-9]{20}-[a-z0-9]{3}`.
     pub stream_id: Option<Cow<'a, str>>,
-    /// `StreamModeDetails`: a structure; required.
+    /// `StreamModeDetails`: [`StreamModeDetails`](super::StreamModeDetails); required.
     pub stream_mode_details: StreamModeDetails,
     /// `WarmThroughputMiBps`: an integer, at least 0.
     pub warm_throughput_mibps: Option<i32>,

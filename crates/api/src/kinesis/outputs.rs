@@ -21,9 +21,12 @@ pub struct AcknowledgeDeadLetterQueueRecordsErrorEntry {
 /// The output of [`AcknowledgeDeadLetterQueueRecords`](super::Operation::AcknowledgeDeadLetterQueueRecords).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AcknowledgeDeadLetterQueueRecordsOutput {
-    /// `Successful`: a list; each a structure; required.
+    /// `Successful`: a list; each is
+    /// [`AcknowledgeDeadLetterQueueRecordsResultEntry`](super::AcknowledgeDeadLetterQueueRecordsResultEntry);
+    /// required.
     pub successful: Vec<AcknowledgeDeadLetterQueueRecordsResultEntry>,
-    /// `Failed`: a list; each a structure; required.
+    /// `Failed`: a list; each is
+    /// [`AcknowledgeDeadLetterQueueRecordsErrorEntry`](super::AcknowledgeDeadLetterQueueRecordsErrorEntry); required.
     pub failed: Vec<AcknowledgeDeadLetterQueueRecordsErrorEntry>,
 }
 
@@ -48,9 +51,11 @@ pub struct AcknowledgeQueueRecordsErrorEntry {
 /// The output of [`AcknowledgeQueueRecords`](super::Operation::AcknowledgeQueueRecords).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AcknowledgeQueueRecordsOutput {
-    /// `Successful`: a list; each a structure; required.
+    /// `Successful`: a list; each is
+    /// [`AcknowledgeQueueRecordsResultEntry`](super::AcknowledgeQueueRecordsResultEntry); required.
     pub successful: Vec<AcknowledgeQueueRecordsResultEntry>,
-    /// `Failed`: a list; each a structure; required.
+    /// `Failed`: a list; each is [`AcknowledgeQueueRecordsErrorEntry`](super::AcknowledgeQueueRecordsErrorEntry);
+    /// required.
     pub failed: Vec<AcknowledgeQueueRecordsErrorEntry>,
 }
 
@@ -79,15 +84,16 @@ pub struct ChannelDescription {
     /// `ServiceExecutionRoleARN`: a string of 1 to 512 characters matching
     /// `arn:aws[-a-z0-9]*:iam::\d{12}:role/[a-zA-Z_0-9+=,.@\-_/]+`; required.
     pub service_execution_role_arn: String,
-    /// `StreamConfigurationList`: a list of 1 to 10000 elements; each a structure; required.
+    /// `StreamConfigurationList`: a list of 1 to 10000 elements; each is
+    /// [`ChannelStreamDescription`](super::ChannelStreamDescription); required.
     pub stream_configuration_list: Vec<ChannelStreamDescription>,
-    /// `S3DestinationConfiguration`: a structure.
+    /// `S3DestinationConfiguration`: [`S3DestinationDescription`](super::S3DestinationDescription).
     pub s3_destination_configuration: Option<S3DestinationDescription>,
-    /// `S3TablesDestinationConfiguration`: a structure.
+    /// `S3TablesDestinationConfiguration`: [`S3TablesDestinationDescription`](super::S3TablesDestinationDescription).
     pub s3_tables_destination_configuration: Option<S3TablesDestinationDescription>,
-    /// `EncryptionConfiguration`: a structure.
+    /// `EncryptionConfiguration`: [`ChannelEncryptionConfiguration`](super::ChannelEncryptionConfiguration).
     pub encryption_configuration: Option<ChannelEncryptionConfiguration<'static>>,
-    /// `LoggingConfiguration`: a structure; required.
+    /// `LoggingConfiguration`: [`ChannelLoggingConfiguration`](super::ChannelLoggingConfiguration); required.
     pub logging_configuration: ChannelLoggingConfiguration<'static>,
 }
 
@@ -98,7 +104,7 @@ pub struct ChannelStreamDescription {
     pub stream_arn: String,
     /// `StreamCreationTimestamp`: an instant; required.
     pub stream_creation_timestamp: Timestamp,
-    /// `RecordConfiguration`: a structure; required.
+    /// `RecordConfiguration`: [`RecordConfiguration`](super::RecordConfiguration); required.
     pub record_configuration: RecordConfiguration<'static>,
 }
 
@@ -128,7 +134,8 @@ pub struct ChannelSummary {
     pub channel_creation_timestamp: Timestamp,
     /// `ChannelDestinationType`: one of [`ChannelDestinationType`](super::ChannelDestinationType); required.
     pub channel_destination_type: ChannelDestinationType,
-    /// `Streams`: a list of 1 to 10000 elements; each a structure; required.
+    /// `Streams`: a list of 1 to 10000 elements; each is [`ChannelStreamIdentifier`](super::ChannelStreamIdentifier);
+    /// required.
     pub streams: Vec<ChannelStreamIdentifier>,
 }
 
@@ -137,9 +144,9 @@ pub struct ChannelSummary {
 pub struct ChildShard {
     /// `ShardId`: a string of 1 to 128 characters matching `[a-zA-Z0-9_.-]+`; required.
     pub shard_id: String,
-    /// `ParentShards`: a list; each a string of 1 to 128 characters matching `[a-zA-Z0-9_.-]+`; required.
+    /// `ParentShards`: a list; each is a string of 1 to 128 characters matching `[a-zA-Z0-9_.-]+`; required.
     pub parent_shards: Vec<String>,
-    /// `HashKeyRange`: a structure; required.
+    /// `HashKeyRange`: [`HashKeyRange`](super::HashKeyRange); required.
     pub hash_key_range: HashKeyRange,
 }
 
@@ -176,28 +183,29 @@ pub struct ConsumerDescription {
 /// The output of [`CreateChannel`](super::Operation::CreateChannel).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CreateChannelOutput {
-    /// `ChannelDescription`: a structure; required.
+    /// `ChannelDescription`: [`ChannelDescription`](super::ChannelDescription); required.
     pub channel_description: ChannelDescription,
 }
 
 /// The output of [`CreateQueue`](super::Operation::CreateQueue).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CreateQueueOutput {
-    /// `QueueDescription`: a structure; required.
+    /// `QueueDescription`: [`QueueDescription`](super::QueueDescription); required.
     pub queue_description: QueueDescription,
 }
 
 /// The output of [`DescribeAccountSettings`](super::Operation::DescribeAccountSettings).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DescribeAccountSettingsOutput {
-    /// `MinimumThroughputBillingCommitment`: a structure.
+    /// `MinimumThroughputBillingCommitment`:
+    /// [`MinimumThroughputBillingCommitmentOutput`](super::MinimumThroughputBillingCommitmentOutput).
     pub minimum_throughput_billing_commitment: Option<MinimumThroughputBillingCommitmentOutput>,
 }
 
 /// The output of [`DescribeChannel`](super::Operation::DescribeChannel).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DescribeChannelOutput {
-    /// `ChannelDescription`: a structure; required.
+    /// `ChannelDescription`: [`ChannelDescription`](super::ChannelDescription); required.
     pub channel_description: ChannelDescription,
 }
 
@@ -221,35 +229,35 @@ pub struct DescribeLimitsOutput {
 /// The output of [`DescribeQueue`](super::Operation::DescribeQueue).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DescribeQueueOutput {
-    /// `QueueDescription`: a structure; required.
+    /// `QueueDescription`: [`QueueDescription`](super::QueueDescription); required.
     pub queue_description: QueueDescription,
 }
 
 /// The output of [`DescribeStreamConsumer`](super::Operation::DescribeStreamConsumer).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DescribeStreamConsumerOutput {
-    /// `ConsumerDescription`: a structure; required.
+    /// `ConsumerDescription`: [`ConsumerDescription`](super::ConsumerDescription); required.
     pub consumer_description: ConsumerDescription,
 }
 
 /// The output of [`DescribeStream`](super::Operation::DescribeStream).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DescribeStreamOutput {
-    /// `StreamDescription`: a structure; required.
+    /// `StreamDescription`: [`StreamDescription`](super::StreamDescription); required.
     pub stream_description: StreamDescription,
 }
 
 /// The output of [`DescribeStreamSummary`](super::Operation::DescribeStreamSummary).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DescribeStreamSummaryOutput {
-    /// `StreamDescriptionSummary`: a structure; required.
+    /// `StreamDescriptionSummary`: [`StreamDescriptionSummary`](super::StreamDescriptionSummary); required.
     pub stream_description_summary: StreamDescriptionSummary,
 }
 
 /// The structure `EnhancedMetrics`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnhancedMetrics {
-    /// `ShardLevelMetrics`: a list of 1 to 7 elements; each one of [`MetricsName`](super::MetricsName).
+    /// `ShardLevelMetrics`: a list of 1 to 7 elements; each is one of [`MetricsName`](super::MetricsName).
     pub shard_level_metrics: Option<Vec<MetricsName>>,
 }
 
@@ -259,9 +267,9 @@ pub struct EnhancedMetrics {
 pub struct EnhancedMonitoringOutput {
     /// `StreamName`: a string of 1 to 128 characters matching `[a-zA-Z0-9_.-]+`.
     pub stream_name: Option<String>,
-    /// `CurrentShardLevelMetrics`: a list of 1 to 7 elements; each one of [`MetricsName`](super::MetricsName).
+    /// `CurrentShardLevelMetrics`: a list of 1 to 7 elements; each is one of [`MetricsName`](super::MetricsName).
     pub current_shard_level_metrics: Option<Vec<MetricsName>>,
-    /// `DesiredShardLevelMetrics`: a list of 1 to 7 elements; each one of [`MetricsName`](super::MetricsName).
+    /// `DesiredShardLevelMetrics`: a list of 1 to 7 elements; each is one of [`MetricsName`](super::MetricsName).
     pub desired_shard_level_metrics: Option<Vec<MetricsName>>,
     /// `StreamARN`: a string of 1 to 2048 characters matching `arn:aws.*:kinesis:.*:\d{12}:stream/\S+`.
     pub stream_arn: Option<String>,
@@ -270,13 +278,13 @@ pub struct EnhancedMonitoringOutput {
 /// The output of [`GetRecords`](super::Operation::GetRecords).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GetRecordsOutput {
-    /// `Records`: a list; each a structure; required.
+    /// `Records`: a list; each is [`Record`](super::Record); required.
     pub records: Vec<Record>,
     /// `NextShardIterator`: a string of 1 to 512 characters.
     pub next_shard_iterator: Option<String>,
     /// `MillisBehindLatest`: an integer, at least 0.
     pub millis_behind_latest: Option<i64>,
-    /// `ChildShards`: a list; each a structure.
+    /// `ChildShards`: a list; each is [`ChildShard`](super::ChildShard).
     pub child_shards: Option<Vec<ChildShard>>,
 }
 
@@ -306,7 +314,7 @@ pub struct HashKeyRange {
 /// The output of [`ListChannels`](super::Operation::ListChannels).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListChannelsOutput {
-    /// `ChannelSummaries`: a list; each a structure; required.
+    /// `ChannelSummaries`: a list; each is [`ChannelSummary`](super::ChannelSummary); required.
     pub channel_summaries: Vec<ChannelSummary>,
     /// `NextToken`: a string of 1 to 1048576 characters.
     pub next_token: Option<String>,
@@ -315,7 +323,7 @@ pub struct ListChannelsOutput {
 /// The output of [`ListQueues`](super::Operation::ListQueues).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListQueuesOutput {
-    /// `QueueSummaries`: a list; each a structure; required.
+    /// `QueueSummaries`: a list; each is [`QueueSummary`](super::QueueSummary); required.
     pub queue_summaries: Vec<QueueSummary>,
     /// `NextToken`: a string of 1 to 1048576 characters.
     pub next_token: Option<String>,
@@ -324,7 +332,7 @@ pub struct ListQueuesOutput {
 /// The output of [`ListShards`](super::Operation::ListShards).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListShardsOutput {
-    /// `Shards`: a list; each a structure.
+    /// `Shards`: a list; each is [`Shard`](super::Shard).
     pub shards: Option<Vec<Shard>>,
     /// `NextToken`: a string of 1 to 1048576 characters.
     pub next_token: Option<String>,
@@ -333,7 +341,7 @@ pub struct ListShardsOutput {
 /// The output of [`ListStreamConsumers`](super::Operation::ListStreamConsumers).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListStreamConsumersOutput {
-    /// `Consumers`: a list; each a structure.
+    /// `Consumers`: a list; each is [`Consumer`](super::Consumer).
     pub consumers: Option<Vec<Consumer>>,
     /// `NextToken`: a string of 1 to 1048576 characters.
     pub next_token: Option<String>,
@@ -342,27 +350,27 @@ pub struct ListStreamConsumersOutput {
 /// The output of [`ListStreams`](super::Operation::ListStreams).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListStreamsOutput {
-    /// `StreamNames`: a list; each a string of 1 to 128 characters matching `[a-zA-Z0-9_.-]+`; required.
+    /// `StreamNames`: a list; each is a string of 1 to 128 characters matching `[a-zA-Z0-9_.-]+`; required.
     pub stream_names: Vec<String>,
     /// `HasMoreStreams`: a boolean; required.
     pub has_more_streams: bool,
     /// `NextToken`: a string of 1 to 1048576 characters.
     pub next_token: Option<String>,
-    /// `StreamSummaries`: a list; each a structure.
+    /// `StreamSummaries`: a list; each is [`StreamSummary`](super::StreamSummary).
     pub stream_summaries: Option<Vec<StreamSummary>>,
 }
 
 /// The output of [`ListTagsForResource`](super::Operation::ListTagsForResource).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListTagsForResourceOutput {
-    /// `Tags`: a list of 0 to 200 elements; each a structure.
+    /// `Tags`: a list of 0 to 200 elements; each is [`Tag`](super::Tag).
     pub tags: Option<Vec<Tag>>,
 }
 
 /// The output of [`ListTagsForStream`](super::Operation::ListTagsForStream).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListTagsForStreamOutput {
-    /// `Tags`: a list of 0 to 200 elements; each a structure; required.
+    /// `Tags`: a list of 0 to 200 elements; each is [`Tag`](super::Tag); required.
     pub tags: Vec<Tag>,
     /// `HasMoreTags`: a boolean; required.
     pub has_more_tags: bool,
@@ -399,7 +407,8 @@ pub struct PutRecordOutput {
 pub struct PutRecordsOutput {
     /// `FailedRecordCount`: an integer, at least 1.
     pub failed_record_count: Option<i32>,
-    /// `Records`: a list of 1 to 500 elements; each a structure; required.
+    /// `Records`: a list of 1 to 500 elements; each is [`PutRecordsResultEntry`](super::PutRecordsResultEntry);
+    /// required.
     pub records: Vec<PutRecordsResultEntry>,
     /// `EncryptionType`: one of [`EncryptionType`](super::EncryptionType).
     pub encryption_type: Option<EncryptionType>,
@@ -429,9 +438,10 @@ pub struct QueueDescription {
     pub queue_status: QueueStatus,
     /// `QueueCreationTimestamp`: an instant; required.
     pub queue_creation_timestamp: Timestamp,
-    /// `StreamConfigurationList`: a list of 1 to 10000 elements; each a structure; required.
+    /// `StreamConfigurationList`: a list of 1 to 10000 elements; each is
+    /// [`QueueStreamConfiguration`](super::QueueStreamConfiguration); required.
     pub stream_configuration_list: Vec<QueueStreamConfiguration<'static>>,
-    /// `QueueAttributes`: a structure.
+    /// `QueueAttributes`: [`QueueAttributes`](super::QueueAttributes).
     pub queue_attributes: Option<QueueAttributes>,
 }
 
@@ -474,21 +484,22 @@ pub struct QueueSummary {
     pub queue_status: QueueStatus,
     /// `QueueCreationTimestamp`: an instant; required.
     pub queue_creation_timestamp: Timestamp,
-    /// `Streams`: a list of 1 to 10000 elements; each a structure; required.
+    /// `Streams`: a list of 1 to 10000 elements; each is [`QueueStreamIdentifier`](super::QueueStreamIdentifier);
+    /// required.
     pub streams: Vec<QueueStreamIdentifier>,
 }
 
 /// The output of [`ReceiveDeadLetterQueueRecords`](super::Operation::ReceiveDeadLetterQueueRecords).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReceiveDeadLetterQueueRecordsOutput {
-    /// `QueueRecords`: a list; each a structure; required.
+    /// `QueueRecords`: a list; each is [`QueueRecord`](super::QueueRecord); required.
     pub queue_records: Vec<QueueRecord>,
 }
 
 /// The output of [`ReceiveQueueRecords`](super::Operation::ReceiveQueueRecords).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReceiveQueueRecordsOutput {
-    /// `QueueRecords`: a list; each a structure; required.
+    /// `QueueRecords`: a list; each is [`QueueRecord`](super::QueueRecord); required.
     pub queue_records: Vec<QueueRecord>,
 }
 
@@ -510,7 +521,7 @@ pub struct Record {
 /// The output of [`RegisterStreamConsumer`](super::Operation::RegisterStreamConsumer).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegisterStreamConsumerOutput {
-    /// `Consumer`: a structure; required.
+    /// `Consumer`: [`Consumer`](super::Consumer); required.
     pub consumer: Consumer,
 }
 
@@ -528,9 +539,11 @@ pub struct RestoreDeadLetterQueueRecordsErrorEntry {
 /// The output of [`RestoreDeadLetterQueueRecords`](super::Operation::RestoreDeadLetterQueueRecords).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestoreDeadLetterQueueRecordsOutput {
-    /// `Successful`: a list; each a structure; required.
+    /// `Successful`: a list; each is
+    /// [`RestoreDeadLetterQueueRecordsResultEntry`](super::RestoreDeadLetterQueueRecordsResultEntry); required.
     pub successful: Vec<RestoreDeadLetterQueueRecordsResultEntry>,
-    /// `Failed`: a list; each a structure; required.
+    /// `Failed`: a list; each is
+    /// [`RestoreDeadLetterQueueRecordsErrorEntry`](super::RestoreDeadLetterQueueRecordsErrorEntry); required.
     pub failed: Vec<RestoreDeadLetterQueueRecordsErrorEntry>,
 }
 
@@ -546,9 +559,10 @@ pub struct RestoreDeadLetterQueueRecordsResultEntry {
 pub struct S3DestinationDescription {
     /// `DataFreshnessInSeconds`: an integer; required.
     pub data_freshness_in_seconds: i32,
-    /// `DeadLetterQueueS3Configuration`: a structure; required.
+    /// `DeadLetterQueueS3Configuration`: [`DeadLetterQueueS3Configuration`](super::DeadLetterQueueS3Configuration);
+    /// required.
     pub dead_letter_queue_s3_configuration: DeadLetterQueueS3Configuration<'static>,
-    /// `StorageConfiguration`: a structure; required.
+    /// `StorageConfiguration`: [`S3StorageConfiguration`](super::S3StorageConfiguration); required.
     pub storage_configuration: S3StorageConfiguration<'static>,
 }
 
@@ -557,9 +571,11 @@ pub struct S3DestinationDescription {
 pub struct S3TablesDestinationDescription {
     /// `DataFreshnessInSeconds`: an integer; required.
     pub data_freshness_in_seconds: i32,
-    /// `DeadLetterQueueS3Configuration`: a structure; required.
+    /// `DeadLetterQueueS3Configuration`: [`DeadLetterQueueS3Configuration`](super::DeadLetterQueueS3Configuration);
+    /// required.
     pub dead_letter_queue_s3_configuration: DeadLetterQueueS3Configuration<'static>,
-    /// `S3TablesConfigurationList`: a list of 1 to 10000 elements; each a structure; required.
+    /// `S3TablesConfigurationList`: a list of 1 to 10000 elements; each is
+    /// [`S3TablesConfiguration`](super::S3TablesConfiguration); required.
     pub s3_tables_configuration_list: Vec<S3TablesConfiguration<'static>>,
 }
 
@@ -581,9 +597,9 @@ pub struct Shard {
     pub parent_shard_id: Option<String>,
     /// `AdjacentParentShardId`: a string of 1 to 128 characters matching `[a-zA-Z0-9_.-]+`.
     pub adjacent_parent_shard_id: Option<String>,
-    /// `HashKeyRange`: a structure; required.
+    /// `HashKeyRange`: [`HashKeyRange`](super::HashKeyRange); required.
     pub hash_key_range: HashKeyRange,
-    /// `SequenceNumberRange`: a structure; required.
+    /// `SequenceNumberRange`: [`SequenceNumberRange`](super::SequenceNumberRange); required.
     pub sequence_number_range: SequenceNumberRange,
 }
 
@@ -596,9 +612,9 @@ pub struct StreamDescription {
     pub stream_arn: String,
     /// `StreamStatus`: one of [`StreamStatus`](super::StreamStatus); required.
     pub stream_status: StreamStatus,
-    /// `StreamModeDetails`: a structure.
+    /// `StreamModeDetails`: [`StreamModeDetails`](super::StreamModeDetails).
     pub stream_mode_details: Option<StreamModeDetails>,
-    /// `Shards`: a list; each a structure; required.
+    /// `Shards`: a list; each is [`Shard`](super::Shard); required.
     pub shards: Vec<Shard>,
     /// `HasMoreShards`: a boolean; required.
     pub has_more_shards: bool,
@@ -606,7 +622,7 @@ pub struct StreamDescription {
     pub retention_period_hours: i32,
     /// `StreamCreationTimestamp`: an instant; required.
     pub stream_creation_timestamp: Timestamp,
-    /// `EnhancedMonitoring`: a list; each a structure; required.
+    /// `EnhancedMonitoring`: a list; each is [`EnhancedMetrics`](super::EnhancedMetrics); required.
     pub enhanced_monitoring: Vec<EnhancedMetrics>,
     /// `EncryptionType`: one of [`EncryptionType`](super::EncryptionType).
     pub encryption_type: Option<EncryptionType>,
@@ -625,13 +641,13 @@ pub struct StreamDescriptionSummary {
     pub stream_id: Option<String>,
     /// `StreamStatus`: one of [`StreamStatus`](super::StreamStatus); required.
     pub stream_status: StreamStatus,
-    /// `StreamModeDetails`: a structure.
+    /// `StreamModeDetails`: [`StreamModeDetails`](super::StreamModeDetails).
     pub stream_mode_details: Option<StreamModeDetails>,
     /// `RetentionPeriodHours`: an integer, at least 1; required.
     pub retention_period_hours: i32,
     /// `StreamCreationTimestamp`: an instant; required.
     pub stream_creation_timestamp: Timestamp,
-    /// `EnhancedMonitoring`: a list; each a structure; required.
+    /// `EnhancedMonitoring`: a list; each is [`EnhancedMetrics`](super::EnhancedMetrics); required.
     pub enhanced_monitoring: Vec<EnhancedMetrics>,
     /// `EncryptionType`: one of [`EncryptionType`](super::EncryptionType).
     pub encryption_type: Option<EncryptionType>,
@@ -641,7 +657,7 @@ pub struct StreamDescriptionSummary {
     pub open_shard_count: i32,
     /// `ConsumerCount`: an integer, 0 to 1000000.
     pub consumer_count: Option<i32>,
-    /// `WarmThroughput`: a structure.
+    /// `WarmThroughput`: [`WarmThroughputObject`](super::WarmThroughputObject).
     pub warm_throughput: Option<WarmThroughputObject>,
     /// `MaxRecordSizeInKiB`: an integer, 1024 to 10240.
     pub max_record_size_in_kib: Option<i32>,
@@ -662,7 +678,7 @@ pub struct StreamSummary {
     pub stream_arn: String,
     /// `StreamStatus`: one of [`StreamStatus`](super::StreamStatus); required.
     pub stream_status: StreamStatus,
-    /// `StreamModeDetails`: a structure.
+    /// `StreamModeDetails`: [`StreamModeDetails`](super::StreamModeDetails).
     pub stream_mode_details: Option<StreamModeDetails>,
     /// `StreamCreationTimestamp`: an instant.
     pub stream_creation_timestamp: Option<Timestamp>,
@@ -671,13 +687,13 @@ pub struct StreamSummary {
 /// The structure `SubscribeToShardEvent`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SubscribeToShardEvent {
-    /// `Records`: a list; each a structure; required.
+    /// `Records`: a list; each is [`Record`](super::Record); required.
     pub records: Vec<Record>,
     /// `ContinuationSequenceNumber`: a string matching `^(0|([1-9]\d{0,128}))$`; required.
     pub continuation_sequence_number: String,
     /// `MillisBehindLatest`: an integer, at least 0; required.
     pub millis_behind_latest: i64,
-    /// `ChildShards`: a list; each a structure.
+    /// `ChildShards`: a list; each is [`ChildShard`](super::ChildShard).
     pub child_shards: Option<Vec<ChildShard>>,
 }
 
@@ -700,14 +716,15 @@ pub struct Tag {
 /// The output of [`UpdateAccountSettings`](super::Operation::UpdateAccountSettings).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpdateAccountSettingsOutput {
-    /// `MinimumThroughputBillingCommitment`: a structure.
+    /// `MinimumThroughputBillingCommitment`:
+    /// [`MinimumThroughputBillingCommitmentOutput`](super::MinimumThroughputBillingCommitmentOutput).
     pub minimum_throughput_billing_commitment: Option<MinimumThroughputBillingCommitmentOutput>,
 }
 
 /// The output of [`UpdateChannel`](super::Operation::UpdateChannel).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpdateChannelOutput {
-    /// `ChannelDescription`: a structure; required.
+    /// `ChannelDescription`: [`ChannelDescription`](super::ChannelDescription); required.
     pub channel_description: ChannelDescription,
 }
 
@@ -726,9 +743,13 @@ pub struct UpdateDeadLetterQueueRecordsVisibilityErrorEntry {
 /// [`UpdateDeadLetterQueueRecordsVisibility`](super::Operation::UpdateDeadLetterQueueRecordsVisibility).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpdateDeadLetterQueueRecordsVisibilityOutput {
-    /// `Successful`: a list; each a structure; required.
+    /// `Successful`: a list; each is
+    /// [`UpdateDeadLetterQueueRecordsVisibilityResultEntry`](super::UpdateDeadLetterQueueRecordsVisibilityResultEntry);
+    /// required.
     pub successful: Vec<UpdateDeadLetterQueueRecordsVisibilityResultEntry>,
-    /// `Failed`: a list; each a structure; required.
+    /// `Failed`: a list; each is
+    /// [`UpdateDeadLetterQueueRecordsVisibilityErrorEntry`](super::UpdateDeadLetterQueueRecordsVisibilityErrorEntry);
+    /// required.
     pub failed: Vec<UpdateDeadLetterQueueRecordsVisibilityErrorEntry>,
 }
 
@@ -742,7 +763,7 @@ pub struct UpdateDeadLetterQueueRecordsVisibilityResultEntry {
 /// The output of [`UpdateQueue`](super::Operation::UpdateQueue).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpdateQueueOutput {
-    /// `QueueDescription`: a structure; required.
+    /// `QueueDescription`: [`QueueDescription`](super::QueueDescription); required.
     pub queue_description: QueueDescription,
 }
 
@@ -760,9 +781,11 @@ pub struct UpdateQueueRecordsVisibilityErrorEntry {
 /// The output of [`UpdateQueueRecordsVisibility`](super::Operation::UpdateQueueRecordsVisibility).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpdateQueueRecordsVisibilityOutput {
-    /// `Successful`: a list; each a structure; required.
+    /// `Successful`: a list; each is
+    /// [`UpdateQueueRecordsVisibilityResultEntry`](super::UpdateQueueRecordsVisibilityResultEntry); required.
     pub successful: Vec<UpdateQueueRecordsVisibilityResultEntry>,
-    /// `Failed`: a list; each a structure; required.
+    /// `Failed`: a list; each is
+    /// [`UpdateQueueRecordsVisibilityErrorEntry`](super::UpdateQueueRecordsVisibilityErrorEntry); required.
     pub failed: Vec<UpdateQueueRecordsVisibilityErrorEntry>,
 }
 
@@ -793,7 +816,7 @@ pub struct UpdateStreamWarmThroughputOutput {
     pub stream_arn: Option<String>,
     /// `StreamName`: a string of 1 to 128 characters matching `[a-zA-Z0-9_.-]+`.
     pub stream_name: Option<String>,
-    /// `WarmThroughput`: a structure.
+    /// `WarmThroughput`: [`WarmThroughputObject`](super::WarmThroughputObject).
     pub warm_throughput: Option<WarmThroughputObject>,
 }
 

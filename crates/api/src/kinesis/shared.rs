@@ -21,7 +21,7 @@ pub struct ChannelEncryptionConfiguration<'a> {
 /// The structure `ChannelLoggingConfiguration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelLoggingConfiguration<'a> {
-    /// `CloudWatchLogs`: a structure; required.
+    /// `CloudWatchLogs`: [`CloudWatchLogs`](super::CloudWatchLogs); required.
     pub cloud_watch_logs: CloudWatchLogs<'a>,
     /// The required members that were not sent.
     pub missing: Missing,
@@ -78,7 +78,7 @@ pub struct PartitionField<'a> {
 /// The structure `PartitionSpec`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartitionSpec<'a> {
-    /// `PartitionFields`: a list of 1 to 10 elements; each a structure; required.
+    /// `PartitionFields`: a list of 1 to 10 elements; each is [`PartitionField`](super::PartitionField); required.
     pub partition_fields: Vec<PartitionField<'a>>,
     /// The required members that were not sent.
     pub missing: Missing,
@@ -89,7 +89,7 @@ pub struct PartitionSpec<'a> {
 pub struct QueueAttributes {
     /// `VisibilityTimeoutSeconds`: an integer, 0 to 43200.
     pub visibility_timeout_seconds: Option<i32>,
-    /// `DeadLetterConfiguration`: a structure.
+    /// `DeadLetterConfiguration`: [`DeadLetterConfiguration`](super::DeadLetterConfiguration).
     pub dead_letter_configuration: Option<DeadLetterConfiguration>,
 }
 
@@ -109,7 +109,7 @@ pub struct QueueStartingPosition {
 pub struct QueueStreamConfiguration<'a> {
     /// `StreamARN`: a string of 1 to 2048 characters matching `arn:aws.*:kinesis:.*:\d{12}:stream/\S+`; required.
     pub stream_arn: Cow<'a, str>,
-    /// `StartingPosition`: a structure.
+    /// `StartingPosition`: [`QueueStartingPosition`](super::QueueStartingPosition).
     pub starting_position: Option<QueueStartingPosition>,
     /// The required members that were not sent.
     pub missing: Missing,
@@ -156,7 +156,7 @@ pub struct S3TablesConfiguration<'a> {
     pub table_name: Cow<'a, str>,
     /// `CompressionType`: one of [`S3TablesCompressionType`](super::S3TablesCompressionType); required.
     pub compression_type: S3TablesCompressionType,
-    /// `PartitionSpec`: a structure.
+    /// `PartitionSpec`: [`PartitionSpec`](super::PartitionSpec).
     pub partition_spec: Option<PartitionSpec<'a>>,
     /// The required members that were not sent.
     pub missing: Missing,

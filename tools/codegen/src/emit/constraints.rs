@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::with_lifetime;
+use super::{with_lifetime, words};
 use crate::names;
 use crate::shapes::{Constraints, Result, Service, element};
+
+/// The longest list or map that a model may allow: of more, `Decode` in `crates/api` keeps no more than shows it.
+const LONGEST: i64 = 10_000;
 
 /// The rules of all shapes that requests hold.
 pub fn rules(service: &Service) -> Result<String> {
@@ -15,7 +18,11 @@ pub fn rules(service: &Service) -> Result<String> {
             let path = format!("{structure}.{}", member.name);
             let Some(name) = rule_name(service, member.shape, &path)? else { continue };
             let (kind, value) = rule(service, member.shape, Some(&path), &mut patterns)?;
-            rules.insert(name, (kind, value, member.shape.to_owned()));
+            let about = match service.overlay.members.get(&path) {
+                Some(amendment) => format!("`{path}`: {}.", amendment.why),
+                None => format!("`{}`", member.shape),
+            };
+            rules.insert(name, (kind, value, about));
         }
     }
     let kinds: BTreeSet<&str> =
@@ -29,8 +36,8 @@ pub fn rules(service: &Service) -> Result<String> {
         "//! The constraints of what requests hold.\n\nuse crate::validate::{{{}}};\n",
         kinds.into_iter().collect::<Vec<_>>().join(", ")
     );
-    for (name, (kind, value, shape)) in &rules {
-        code += &format!("\n/// `{shape}`\npub static {name}: {kind} = {value};\n");
+    for (name, (kind, value, about)) in &rules {
+        code += &format!("\n{}pub static {name}: {kind} = {value};\n", words::doc("", about));
     }
     for (name, (pattern, shown)) in &patterns {
         let value = if shown == pattern {
@@ -111,6 +118,9 @@ type Patterns = BTreeMap<String, (String, String)>;
 fn rule(service: &Service, name: &str, path: Option<&str>, patterns: &mut Patterns) -> Result<(String, String)> {
     let shape = service.shape(name)?;
     let constraints = service.constraints(name, path)?;
+    if matches!(shape.kind.as_str(), "list" | "map") && constraints.max.is_some_and(|max| max > LONGEST) {
+        return Err(format!("{name} may be longer than {LONGEST}"));
+    }
     let limits = format!("min: {:?}, max: {:?}", constraints.min, constraints.max);
     Ok(match shape.kind.as_str() {
         "string" if !shape.values.is_empty() => ("EnumRule".to_owned(), "EnumRule".to_owned()),

@@ -39,11 +39,11 @@ fn value(service: &Service, name: &str, path: Option<&str>) -> Result<String> {
         "blob" => format!("a blob{}", range(&constraints, " of", " bytes")),
         "list" => {
             let element = value(service, element(name, shape)?, None)?;
-            format!("a list{}; each {element}", range(&constraints, " of", " elements"))
+            format!("a list{}; each is {element}", range(&constraints, " of", " elements"))
         }
         "map" => format!("a map{}", range(&constraints, " of", " entries")),
         "structure" if shape.eventstream => "a stream of events".to_owned(),
-        _ => "a structure".to_owned(),
+        _ => format!("[`{name}`](super::{name})"),
     })
 }
 
