@@ -1,1 +1,4 @@
-
+mod put;
+mod read;
+mod reshard;
+mod world;
