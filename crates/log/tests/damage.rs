@@ -1,0 +1,201 @@
+//! Damage at rest: a read that meets it fails and says so, other shards and later positions go on, and `check` with repair
+//! makes the log readable with holes, never using an offset twice. A full disk refuses puts and lets reads go on.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millstream_env::sim::{Crash, SimEnv};
+use millstream_env::{Disk, RandomExt};
+use millstream_log::segment::{SegmentConfig, SegmentEngine, check};
+use millstream_log::{AppendError, Batch, Log, LogId, NotWritten, Read, ReadError, RecordKeys, StreamLog};
+
+fn id() -> LogId {
+    LogId { account: "000000000000".into(), region: "us-east-1".into(), incarnation: 7 }
+}
+
+fn config() -> SegmentConfig {
+    SegmentConfig {
+        segment_min: 4 << 10,
+        segment_max: 16 << 10,
+        tail_cache: 0,
+        index_cache: 0,
+        min_free: 0,
+        reserve: 0,
+        ..SegmentConfig::new("/data/log")
+    }
+}
+
+fn open(sim: &SimEnv, config: SegmentConfig) -> (Arc<SegmentEngine>, Arc<dyn StreamLog>) {
+    sim.disk.create_dir_all(Path::new("/data")).unwrap();
+    sim.disk.sync_dir(Path::new("/")).unwrap();
+    let engine = SegmentEngine::open(sim.env(), config).unwrap();
+    let log = sim.block_on(engine.create(&id(), Bytes::new())).unwrap().unwrap();
+    (engine, log)
+}
+
+fn fill(sim: &SimEnv, engine: &SegmentEngine, log: &Arc<dyn StreamLog>, rounds: u64) {
+    for n in 0..rounds {
+        let mut batch = Batch::new();
+        for shard in 0..3 {
+            batch.push(shard, RecordKeys::default(), &[n as u8; 300]);
+        }
+        sim.block_on(log.append(batch, engine.epoch())).unwrap().unwrap();
+        sim.settle();
+    }
+}
+
+/// Reads a shard to its end; stops at damage.
+fn read_all(sim: &SimEnv, log: &Arc<dyn StreamLog>, shard: u32, mut from: u64) -> (Vec<u64>, Option<ReadError>) {
+    let mut offsets = Vec::new();
+    loop {
+        let read = Read { shard, from, not_before: 0, max_bytes: 1000, max_records: 100 };
+        match sim.block_on(log.read(read)).unwrap() {
+            Err(e) => return (offsets, Some(e)),
+            Ok(result) => {
+                offsets.extend(result.records.iter().map(|r| r.offset));
+                if result.next >= result.position.end {
+                    return (offsets, None);
+                }
+                from = result.next;
+            }
+        }
+    }
+}
+
+fn segments(sim: &SimEnv) -> Vec<PathBuf> {
+    let dir = PathBuf::from("/data/log/streams/000000000000/us-east-1/0000000000000007");
+    let entries = sim.disk.list(&dir).unwrap();
+    entries.iter().filter(|e| e.name.ends_with(".seg")).map(|e| dir.join(&e.name)).collect()
+}
+
+#[test]
+fn a_flipped_bit_is_reported_read_around_and_repaired() {
+    for seed in 0..150 {
+        let sim = SimEnv::new(seed);
+        let (engine, log) = open(&sim, config());
+        fill(&sim, &engine, &log, 40);
+        sim.block_on(engine.close()).unwrap();
+        sim.settle();
+        drop((engine, log));
+        let segments = segments(&sim);
+        let hit = &segments[(sim.random.u64() % segments.len() as u64) as usize];
+        let length = sim.disk.read_file(hit).unwrap().len() as u64;
+        sim.disk.flip(hit, (sim.random.u64() % length) as usize);
+        let sim = sim.restart(Crash::Kill);
+
+        // Served or refused, never wrong and never silently skipped.
+        let engine = SegmentEngine::open(sim.env(), config()).unwrap();
+        let log = engine.open(&id()).unwrap();
+        let mut whole = 0;
+        let mut ends = Vec::new();
+        for shard in 0..3 {
+            let (offsets, error) = read_all(&sim, &log, shard, 0);
+            assert!(offsets.windows(2).all(|w| w[1] == w[0] + 1), "seed {seed}: {offsets:?}");
+            match error {
+                None => {
+                    assert!(offsets.len() >= 40, "seed {seed}: shard {shard} ended at {}", offsets.len());
+                    whole += 1;
+                }
+                Some(ReadError::Corrupt(_)) => assert!(!engine.problems().is_empty(), "seed {seed}: health tells"),
+                Some(ReadError::Unavailable(_)) => {}
+                Some(e) => panic!("seed {seed}: {e}"),
+            }
+            ends.push(offsets.len() as u64);
+        }
+        drop((engine, log));
+        let sim = sim.restart(Crash::Kill);
+
+        let found = check(&sim.env(), Path::new("/data/log"), false).unwrap();
+        assert!(whole == 3 || !found.problems.is_empty(), "seed {seed}: check finds what readers met");
+        let repaired = check(&sim.env(), Path::new("/data/log"), true).unwrap();
+        assert_eq!(repaired.problems, found.problems, "seed {seed}");
+        if repaired.repairs.iter().any(|r| r.contains("cannot be repaired")) {
+            continue;
+        }
+        let again = check(&sim.env(), Path::new("/data/log"), false).unwrap();
+        assert!(again.problems.is_empty(), "seed {seed}: {:?} after {:?}", again.problems, repaired.repairs);
+
+        let engine = SegmentEngine::open(sim.env(), config()).unwrap();
+        let log = engine.open(&id()).unwrap();
+        for shard in 0..3 {
+            let (offsets, error) = read_all(&sim, &log, shard, 0);
+            assert_eq!(error, None, "seed {seed}");
+            assert!(offsets.windows(2).all(|w| w[0] < w[1]));
+            let mut batch = Batch::new();
+            batch.push(shard, RecordKeys::default(), b"new");
+            let appended = sim.block_on(log.append(batch, engine.epoch())).unwrap().unwrap();
+            assert!(appended.shards[0].first >= 40, "seed {seed}: offset {} used twice", appended.shards[0].first);
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_puts_and_lets_go_on_when_there_is_space() {
+    let sim = SimEnv::new(1);
+    let space = SegmentConfig { min_free: 8 << 10, reserve: 16 << 10, ..config() };
+    let (engine, log) = open(&sim, space);
+    fill(&sim, &engine, &log, 10);
+    engine.tick();
+    sim.disk.set_capacity(100 << 10);
+    let mut put = || {
+        let mut batch = Batch::new();
+        batch.push(0, RecordKeys::default(), &[1; 900]);
+        let put = sim.block_on(log.append(batch, engine.epoch())).unwrap();
+        sim.settle();
+        engine.tick();
+        put.map(|a| a.shards[0].first)
+    };
+    let mut last = put().unwrap();
+    let refused = loop {
+        match put() {
+            Ok(offset) => {
+                assert_eq!(offset, last + 1);
+                last = offset;
+            }
+            Err(e) => break e,
+        }
+        assert!(last < 1000, "the disk never got full");
+    };
+    assert_eq!(refused, AppendError::NotWritten(NotWritten::DiskFull));
+    assert!(!engine.problems().is_empty());
+    assert_eq!(read_all(&sim, &log, 0, 0).0.len() as u64, last + 1, "reads go on");
+    let closing = sim.block_on(log.close_shards(vec![(2, 1)], Bytes::new(), engine.epoch())).unwrap();
+    assert_eq!(closing, Ok(()), "what is small goes on");
+
+    sim.disk.set_capacity(u64::MAX);
+    engine.tick();
+    assert!(engine.problems().is_empty());
+    assert_eq!(put(), Ok(last + 1));
+}
+
+#[test]
+fn a_failed_sync_poisons_the_log_until_the_restart() {
+    let sim = SimEnv::new(5);
+    let (engine, log) = open(&sim, config());
+    fill(&sim, &engine, &log, 3);
+    // The next operations are the write and the sync of one commit.
+    sim.disk.fail_at(Some(sim.disk.operations() + 1));
+    let mut batch = Batch::new();
+    batch.push(0, RecordKeys::default(), b"x");
+    let failed = sim.block_on(log.append(batch, engine.epoch())).unwrap();
+    assert!(matches!(failed, Err(AppendError::Unknown(_))), "{failed:?}");
+    let mut batch = Batch::new();
+    batch.push(1, RecordKeys::default(), b"y");
+    let refused = sim.block_on(log.append(batch, engine.epoch())).unwrap();
+    assert!(matches!(refused, Err(AppendError::NotWritten(NotWritten::Poisoned(_)))), "{refused:?}");
+    assert_eq!(read_all(&sim, &log, 0, 0).0.len(), 3, "reads go on to the durable end");
+    assert!(!engine.problems().is_empty());
+    drop((engine, log));
+
+    let sim = sim.restart(Crash::Kill);
+    let engine = SegmentEngine::open(sim.env(), config()).unwrap();
+    let log = engine.open(&id()).unwrap();
+    // The page cache shows the record; it is believed only because recovery writes it anew.
+    assert_eq!(read_all(&sim, &log, 0, 0).0.len(), 4);
+    drop((engine, log));
+    let sim = sim.restart(Crash::PowerLoss);
+    let engine = SegmentEngine::open(sim.env(), config()).unwrap();
+    let log = engine.open(&id()).unwrap();
+    assert_eq!(read_all(&sim, &log, 0, 0).0.len(), 4, "what was read once stays");
+}
