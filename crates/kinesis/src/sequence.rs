@@ -157,9 +157,7 @@ impl SequenceNumber {
 
     /// The number as text.
     pub fn to_text(self) -> String {
-        let mut text = String::with_capacity(56);
-        text.extend(self.digits().map(char::from));
-        text
+        std::str::from_utf8(&self.digits()).unwrap_or_default().to_owned()
     }
 }
 
@@ -302,11 +300,16 @@ fn parse_v0(high: u64, middle: u64, low: u64) -> Result<Parsed, Invalid> {
     Ok(Parsed::V0 { shard: i32::from(low as u16) })
 }
 
-/// Fills `digits` with the value, zeros in front.
+/// Fills `digits` with the value, zeros in front. Two digits a division: this runs for every record.
 fn write_decimal(digits: &mut [u8], mut value: u64) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (value % 10) as u8;
-        value /= 10;
+    let mut pairs = digits.rchunks_exact_mut(2);
+    for pair in &mut pairs {
+        let last = (value % 100) as u8;
+        value /= 100;
+        pair.copy_from_slice(&[b'0' + last / 10, b'0' + last % 10]);
+    }
+    if let [first] = pairs.into_remainder() {
+        *first = b'0' + (value % 10) as u8;
     }
 }
 
