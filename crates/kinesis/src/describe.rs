@@ -28,7 +28,10 @@ impl Kinesis {
             input.stream_arn.as_deref(),
         )?;
         let after = match input.exclusive_start_shard_id.as_deref() {
-            Some(id) => Some(parse_shard_id(id).ok_or_else(|| texts::could_not_find_shard(id, &stream.address.name, &stream.address.account))?),
+            Some(id) => Some(
+                parse_shard_id(id)
+                    .ok_or_else(|| texts::could_not_find_shard(id, &stream.address.name, &stream.address.account))?,
+            ),
             None => None,
         };
         let view = stream.view();
@@ -93,7 +96,10 @@ impl Kinesis {
     }
 
     /// The shards that clients see: none before the stream is there, and none that has expired.
-    pub(crate) fn listed_shards<'a>(&self, record: &'a StreamRecord) -> impl Iterator<Item = &'a ShardRecord> + use<'a> {
+    pub(crate) fn listed_shards<'a>(
+        &self,
+        record: &'a StreamRecord,
+    ) -> impl Iterator<Item = &'a ShardRecord> + use<'a> {
         let horizon = self.horizon(record);
         let is_there = record.status != Status::Creating;
         record.shards.iter().filter(move |s| is_there && !s.expired(horizon))

@@ -17,8 +17,8 @@ mod mode;
 mod monitoring;
 mod open;
 pub mod plans;
-mod records;
 pub mod rebuild;
+mod records;
 mod resolve;
 mod retention;
 pub mod scaling;
@@ -40,3 +40,6 @@ pub use resolve::Address;
 pub use service::{Kinesis, KinesisConfig};
 pub use state::{ShardClosed, ShardRecord, StreamRecord};
 pub use stream::{Stream, Streams, View};
+
+#[cfg(test)]
+mod tests;

@@ -60,11 +60,7 @@ impl Wanted {
 }
 
 impl Kinesis {
-    pub(crate) fn list_shards(
-        &self,
-        context: &Context,
-        input: ListShardsInput<'_>,
-    ) -> Result<ListShardsOutput, Error> {
+    pub(crate) fn list_shards(&self, context: &Context, input: ListShardsInput<'_>) -> Result<ListShardsOutput, Error> {
         check_members(&input)?;
         let (stream, wanted, after) = match &input.next_token {
             Some(token) => self.next_page(context, token)?,
@@ -118,9 +114,8 @@ impl Kinesis {
         };
         // Before the stream was there, or further back than can be read, is taken for the earliest moment there is.
         let earliest = self.horizon(record).max(record.created_ms);
-        let moment = |timestamp: Option<Timestamp>| {
-            u64::try_from(timestamp.map_or(0, |t| t.0)).unwrap_or(0).max(earliest)
-        };
+        let moment =
+            |timestamp: Option<Timestamp>| u64::try_from(timestamp.map_or(0, |t| t.0)).unwrap_or(0).max(earliest);
         let wanted = match &input.shard_filter {
             None => Wanted::All,
             Some(filter) => match filter.r#type {
@@ -140,11 +135,7 @@ impl Kinesis {
         Ok((stream, wanted, after))
     }
 
-    fn next_page(
-        &self,
-        context: &Context,
-        text: &str,
-    ) -> Result<(Arc<Stream>, Wanted, Option<ShardIndex>), Error> {
+    fn next_page(&self, context: &Context, text: &str) -> Result<(Arc<Stream>, Wanted, Option<ShardIndex>), Error> {
         let token = self.open_page_token(context, Operation::ListShards, text)?;
         let address = Address {
             account: (&*token.account).into(),

@@ -59,8 +59,7 @@ pub enum Rebuilt {
 /// # Errors
 /// The catalog's, when it fails.
 pub async fn rebuild(log: &Arc<dyn Log>, catalog: &Arc<Catalog>) -> Result<Vec<Rebuilt>, CatalogError> {
-    let known: Vec<StreamRecord> =
-        catalog.transact(|tx| tx.scan::<StreamRecord>(&Key::all())).await?;
+    let known: Vec<StreamRecord> = catalog.transact(|tx| tx.scan::<StreamRecord>(&Key::all())).await?;
     let mut report = Vec::new();
     for id in log.list() {
         if known.iter().any(|record| record.incarnation == id.incarnation) {

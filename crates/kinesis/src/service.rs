@@ -78,10 +78,9 @@ impl Kinesis {
         match input {
             Input::AddTagsToStream(i) => self.add_tags_to_stream(context, i).await.map(|()| Output::AddTagsToStream),
             Input::CreateStream(i) => self.create_stream(context, i).await.map(|()| Output::CreateStream),
-            Input::DecreaseStreamRetentionPeriod(i) => self
-                .decrease_stream_retention_period(context, i)
-                .await
-                .map(|()| Output::DecreaseStreamRetentionPeriod),
+            Input::DecreaseStreamRetentionPeriod(i) => {
+                self.decrease_stream_retention_period(context, i).await.map(|()| Output::DecreaseStreamRetentionPeriod)
+            }
             Input::DeleteStream(i) => self.delete_stream(context, i).await.map(|()| Output::DeleteStream),
             Input::DescribeLimits(i) => self.describe_limits(context, i).map(Output::DescribeLimits),
             Input::DescribeStream(i) => self.describe_stream(context, i).map(Output::DescribeStream),
@@ -96,10 +95,9 @@ impl Kinesis {
             }
             Input::GetRecords(i) => self.get_records(context, i).await.map(Output::GetRecords),
             Input::GetShardIterator(i) => self.get_shard_iterator(context, i).await.map(Output::GetShardIterator),
-            Input::IncreaseStreamRetentionPeriod(i) => self
-                .increase_stream_retention_period(context, i)
-                .await
-                .map(|()| Output::IncreaseStreamRetentionPeriod),
+            Input::IncreaseStreamRetentionPeriod(i) => {
+                self.increase_stream_retention_period(context, i).await.map(|()| Output::IncreaseStreamRetentionPeriod)
+            }
             Input::ListShards(i) => self.list_shards(context, i).map(Output::ListShards),
             Input::ListStreams(i) => self.list_streams(context, i).map(Output::ListStreams),
             Input::ListTagsForStream(i) => self.list_tags_for_stream(context, i).map(Output::ListTagsForStream),
@@ -112,7 +110,41 @@ impl Kinesis {
             Input::SplitShard(i) => self.split_shard(context, i).await.map(|()| Output::SplitShard),
             Input::UpdateShardCount(i) => self.update_shard_count(context, i).await.map(Output::UpdateShardCount),
             Input::UpdateStreamMode(i) => self.update_stream_mode(context, i).await.map(|()| Output::UpdateStreamMode),
-            Input::AcknowledgeDeadLetterQueueRecords(_) | Input::AcknowledgeQueueRecords(_) | Input::CreateChannel(_) | Input::CreateQueue(_) | Input::DeleteChannel(_) | Input::DeleteQueue(_) | Input::DeleteResourcePolicy(_) | Input::DeregisterStreamConsumer(_) | Input::DescribeAccountSettings(_) | Input::DescribeChannel(_) | Input::DescribeQueue(_) | Input::DescribeStreamConsumer(_) | Input::GetResourcePolicy(_) | Input::ListChannels(_) | Input::ListQueues(_) | Input::ListStreamConsumers(_) | Input::ListTagsForResource(_) | Input::PutResourcePolicy(_) | Input::ReceiveDeadLetterQueueRecords(_) | Input::ReceiveQueueRecords(_) | Input::RegisterStreamConsumer(_) | Input::RestoreDeadLetterQueueRecords(_) | Input::StartStreamEncryption(_) | Input::StopStreamEncryption(_) | Input::SubscribeToShard(_) | Input::TagResource(_) | Input::UntagResource(_) | Input::UpdateAccountSettings(_) | Input::UpdateChannel(_) | Input::UpdateDeadLetterQueueRecordsVisibility(_) | Input::UpdateMaxRecordSize(_) | Input::UpdateQueue(_) | Input::UpdateQueueRecordsVisibility(_) | Input::UpdateStreamRecordDistributionStrategy(_) | Input::UpdateStreamWarmThroughput(_) => unsupported(operation),
+            Input::AcknowledgeDeadLetterQueueRecords(_)
+            | Input::AcknowledgeQueueRecords(_)
+            | Input::CreateChannel(_)
+            | Input::CreateQueue(_)
+            | Input::DeleteChannel(_)
+            | Input::DeleteQueue(_)
+            | Input::DeleteResourcePolicy(_)
+            | Input::DeregisterStreamConsumer(_)
+            | Input::DescribeAccountSettings(_)
+            | Input::DescribeChannel(_)
+            | Input::DescribeQueue(_)
+            | Input::DescribeStreamConsumer(_)
+            | Input::GetResourcePolicy(_)
+            | Input::ListChannels(_)
+            | Input::ListQueues(_)
+            | Input::ListStreamConsumers(_)
+            | Input::ListTagsForResource(_)
+            | Input::PutResourcePolicy(_)
+            | Input::ReceiveDeadLetterQueueRecords(_)
+            | Input::ReceiveQueueRecords(_)
+            | Input::RegisterStreamConsumer(_)
+            | Input::RestoreDeadLetterQueueRecords(_)
+            | Input::StartStreamEncryption(_)
+            | Input::StopStreamEncryption(_)
+            | Input::SubscribeToShard(_)
+            | Input::TagResource(_)
+            | Input::UntagResource(_)
+            | Input::UpdateAccountSettings(_)
+            | Input::UpdateChannel(_)
+            | Input::UpdateDeadLetterQueueRecordsVisibility(_)
+            | Input::UpdateMaxRecordSize(_)
+            | Input::UpdateQueue(_)
+            | Input::UpdateQueueRecordsVisibility(_)
+            | Input::UpdateStreamRecordDistributionStrategy(_)
+            | Input::UpdateStreamWarmThroughput(_) => unsupported(operation),
         }
     }
 }

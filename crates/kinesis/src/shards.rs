@@ -28,17 +28,16 @@ impl Kinesis {
         let index = shard_named(&input.shard_to_split, &address)?;
         let stream = self.find(&address)?;
         let starting_key = input.new_starting_hash_key.into_owned();
-        let (limits, due_ms, horizon) = (self.config.limits.clone(), self.plan_due_from_now(), self.horizon_of(&stream));
+        let (limits, due_ms, horizon) =
+            (self.config.limits.clone(), self.plan_due_from_now(), self.horizon_of(&stream));
         let planned = self.change(&stream, move |record, streams| {
             check_provisioned(record, &address)?;
             let shard = open_shard(record, index, horizon, &address)?;
             check_shard_limit(&limits, &address, world_of(streams, &address), 1)?;
             let HashRange { start, end } = shard.range;
-            let at = parse_hash_key(&starting_key)
-                .filter(|at| shard.range.allows_split_at(*at))
-                .ok_or_else(|| {
-                    texts::split_out_of_range(&starting_key, index, &address.name, &address.account, start, end)
-                })?;
+            let at = parse_hash_key(&starting_key).filter(|at| shard.range.allows_split_at(*at)).ok_or_else(|| {
+                texts::split_out_of_range(&starting_key, index, &address.name, &address.account, start, end)
+            })?;
             let [lower, upper] = new_indexes(record, &address)?;
             let children = [
                 Planned { index: lower, range: HashRange { start, end: at - 1 } },
@@ -168,7 +167,9 @@ fn open_shard<'a>(
 ) -> Result<&'a ShardRecord, ChangeError> {
     match record.shard(index) {
         Some(shard) if shard.is_open() => Ok(shard),
-        Some(shard) if !shard.expired(horizon) => Err(texts::shard_already_resharded(index, &address.name, &address.account).into()),
+        Some(shard) if !shard.expired(horizon) => {
+            Err(texts::shard_already_resharded(index, &address.name, &address.account).into())
+        }
         _ => Err(texts::could_not_find_shard(&shard_id(index), &address.name, &address.account).into()),
     }
 }

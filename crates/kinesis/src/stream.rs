@@ -172,8 +172,8 @@ impl Streams {
     /// The streams of one world, by name.
     pub fn of(&self, account: &str, region: &str) -> &[Arc<Stream>] {
         let start = self.sorted.partition_point(|s| order(s, account, region, "") == Ordering::Less);
-        let len = self.sorted[start..]
-            .partition_point(|s| &*s.address.account == account && &*s.address.region == region);
+        let len =
+            self.sorted[start..].partition_point(|s| &*s.address.account == account && &*s.address.region == region);
         &self.sorted[start..start + len]
     }
 

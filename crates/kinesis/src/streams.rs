@@ -107,12 +107,8 @@ impl Kinesis {
     }
 
     pub(crate) async fn delete_stream(&self, context: &Context, input: DeleteStreamInput<'_>) -> Result<(), Error> {
-        let stream = self.resolve(
-            context,
-            Operation::DeleteStream,
-            input.stream_name.as_deref(),
-            input.stream_arn.as_deref(),
-        )?;
+        let stream =
+            self.resolve(context, Operation::DeleteStream, input.stream_name.as_deref(), input.stream_arn.as_deref())?;
         let (limits, address) = (self.config.limits.clone(), stream.address.clone());
         let due_ms = self.plan_due_from_now();
         let planned = self.change(&stream, move |record, streams| {

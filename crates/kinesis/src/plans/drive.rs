@@ -54,8 +54,12 @@ impl Kinesis {
     ) -> Result<(), PlanError> {
         let log = stream.log().ok_or(PlanError::NoLog)?;
         let mut closings = reshard.closings(record, self.now() / 1000);
-        let decided: Vec<(u32, u64)> =
-            log.positions().await?.into_iter().filter_map(|(shard, position)| Some((shard, position.closed?))).collect();
+        let decided: Vec<(u32, u64)> = log
+            .positions()
+            .await?
+            .into_iter()
+            .filter_map(|(shard, position)| Some((shard, position.closed?)))
+            .collect();
         if decided.iter().any(|(shard, _)| closings.contains_key(shard)) {
             // An earlier attempt has closed them: its seconds count.
             closings.iter_mut().for_each(|(shard, second)| {

@@ -112,6 +112,3 @@ impl Reshard {
         record
     }
 }
-
-#[cfg(test)]
-mod tests;
