@@ -1,6 +1,5 @@
 //! AWS JSON 1.1.
 
-mod reader;
 #[cfg(test)]
 mod tests;
 
@@ -9,41 +8,50 @@ use std::io::Write;
 use base64_simd::STANDARD;
 use millstream_api::kinesis::{Input, Operation};
 use millstream_api::{Encoder, Error, ErrorCode, Timestamp};
-
-use reader::{ReadError, Reader};
+use serde::de::IgnoredAny;
 
 /// Reads the request for `operation`.
 pub(super) fn decode(operation: Operation, body: &[u8]) -> Result<Input<'_>, Error> {
-    let text = std::str::from_utf8(body).map_err(|_| malformed())?;
-    let mut reader = Reader::new(text);
-    if !reader.at_object() {
-        return Err(malformed());
+    if !is_object(body) {
+        return Err(Error::bare(ErrorCode::SerializationException));
     }
-    let input = Input::decode(operation, &mut reader).and_then(|input| {
-        reader.end()?;
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let input = Input::decode(operation, &mut deserializer).and_then(|input| {
+        deserializer.end()?;
         Ok(input)
     });
     match input {
         Ok(Some(input)) => Ok(input),
         // A wrong type counts only in a body that is well-formed to its end.
-        Err(ReadError::Type(message)) => {
+        Err(error) if error.is_data() => {
             check(body)?;
-            Err(Error::new(ErrorCode::SerializationException, message))
+            Err(Error::new(ErrorCode::SerializationException, without_position(&error)))
         }
-        Ok(None) | Err(ReadError::Syntax) => Err(malformed()),
+        Ok(None) | Err(_) => Err(Error::bare(ErrorCode::SerializationException)),
     }
 }
 
 /// Checks that the body is one well-formed object.
 pub(super) fn check(body: &[u8]) -> Result<(), Error> {
-    let text = std::str::from_utf8(body).map_err(|_| malformed())?;
-    let mut reader = Reader::new(text);
-    let well_formed = reader.at_object() && reader.skip_value().and_then(|()| reader.end()).is_ok();
-    if well_formed { Ok(()) } else { Err(malformed()) }
+    if is_object(body) && serde_json::from_slice::<IgnoredAny>(body).is_ok() {
+        Ok(())
+    } else {
+        Err(Error::bare(ErrorCode::SerializationException))
+    }
 }
 
-fn malformed() -> Error {
-    Error::bare(ErrorCode::SerializationException)
+fn is_object(body: &[u8]) -> bool {
+    body.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) == Some(&b'{')
+}
+
+/// The error's text, to which serde_json adds where it was found.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&position) {
+        Some(bare) => bare.to_owned(),
+        None => text,
+    }
 }
 
 /// An error's body. The message's key is `message`, but `Message` for a `SerializationException`, as on AWS.
