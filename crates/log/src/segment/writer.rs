@@ -45,6 +45,8 @@ struct Write {
     capacity: u64,
     /// A reason to start a new segment even if there is room.
     rotate: bool,
+    /// Whether the file ends with a clean-stop marker.
+    after_stop: bool,
     stopping: Option<Arc<Outcome>>,
 }
 
@@ -119,6 +121,7 @@ fn next(stream: &Arc<Stream>, log: &mut OpenLog) -> Work {
         capacity: log.active.capacity,
         // In relaxed mode the old segment must be durable before a new one begins.
         rotate: old && log.unsynced.is_empty(),
+        after_stop: log.clean,
         stopping: if stop_now { log.stopping.take() } else { None },
     }))
 }
@@ -135,7 +138,7 @@ fn overdue(stream: &Stream, log: &OpenLog) -> bool {
 
 fn commit(stream: &Arc<Stream>, write: Write) {
     let started = stream.shared.env.clock.monotonic();
-    let Write { commit, number, mark, flags, header, position, capacity, rotate, stopping } = write;
+    let Write { commit, number, mark, flags, header, position, capacity, rotate, after_stop, stopping } = write;
     let bytes = commit.bytes();
     let quiet = commit.is_empty();
     let has_control = commit.has_control();
@@ -155,8 +158,9 @@ fn commit(stream: &Arc<Stream>, write: Write) {
     let durability = stream.shared.config.durability;
     let sync = match durability {
         Durability::Fsync => !marker,
-        // Closings and trims are decisions that others act upon: they are always synced, with all before them.
-        Durability::Relaxed(_) => stopping.is_some() || has_control,
+        // Closings and trims are decisions that others act upon: they are always synced, with all before them. So is
+        // the first commit after a clean stop: until the stop marker is gone, recovery believes that nothing was lost.
+        Durability::Relaxed(_) => stopping.is_some() || has_control || after_stop,
         Durability::None => false,
     };
     if sync && durability.is_relaxed() {
