@@ -24,7 +24,7 @@ const KEPT: usize = 8;
 pub struct TokenKeys {
     keys: ArcSwap<KeySet>,
     random: Arc<dyn Random>,
-    file: Option<KeyFile>,
+    file: KeyFile,
 }
 
 struct KeyFile {
@@ -82,13 +82,7 @@ impl TokenKeys {
             file.write(&keys)?;
             keys
         };
-        Ok(TokenKeys { keys: ArcSwap::from_pointee(keys), random: Arc::clone(&env.random), file: Some(file) })
-    }
-
-    /// One key that lives as long as the process.
-    pub fn ephemeral(env: &Env) -> TokenKeys {
-        let keys = KeySet::first(&*env.random);
-        TokenKeys { keys: ArcSwap::from_pointee(keys), random: Arc::clone(&env.random), file: None }
+        Ok(TokenKeys { keys: ArcSwap::from_pointee(keys), random: Arc::clone(&env.random), file })
     }
 
     /// Seals with a new key from now on. Tokens under the last few keys stay good. Blocks on the disk.
@@ -96,15 +90,13 @@ impl TokenKeys {
     /// # Errors
     /// The disk's; the present keys then stay as they are.
     pub fn rotate(&self) -> Result<(), KeysError> {
-        let _rotating = self.file.as_ref().map(|file| file.rotating.lock());
+        let _rotating = self.file.rotating.lock();
         let KeySet { newest, mut older } = KeySet::clone(&self.keys.load());
         let id = newest.id.wrapping_add(1);
         older.push(newest);
         older.drain(..older.len().saturating_sub(KEPT - 1));
         let keys = KeySet { newest: TokenKey::random(id, &*self.random), older };
-        if let Some(file) = &self.file {
-            file.write(&keys)?;
-        }
+        self.file.write(&keys)?;
         self.keys.store(Arc::new(keys));
         Ok(())
     }

@@ -72,8 +72,10 @@ fn many_splits_within_one_second() {
     }
 }
 
+type Job<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
 /// Polls all futures, in an order drawn from the seed, until all are ready.
-async fn all<'a, T>(world: &World, mut futures: Vec<Pin<Box<dyn Future<Output = T> + 'a>>>) -> Vec<T> {
+async fn all<T>(world: &World, mut futures: Vec<Job<'_, T>>) -> Vec<T> {
     let mut results: Vec<Option<T>> = futures.iter().map(|_| None).collect();
     poll_fn(move |cx| {
         let first = world.sim.below(futures.len() as u64) as usize;
@@ -103,7 +105,7 @@ proptest! {
         world.create(1);
         let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for round in 0..3u32 {
-            let mut jobs: Vec<Pin<Box<dyn Future<Output = Option<(String, String)>>>>> = Vec::new();
+            let mut jobs: Vec<Job<'_, Option<(String, String)>>> = Vec::new();
             for i in 0..6 {
                 let data = format!("{round}-{i}");
                 let (kinesis, context) = (&world.kinesis, &world.context);
