@@ -186,7 +186,7 @@ def suite_js(runner: Runner) -> Outcome:
     done = runner.command(
         tools.python(), "tests/js/run.py", env={"MILLSTREAM_BIN": str(SERVER), "MILLSTREAM_NODE": str(modules)}
     )
-    counts = {name: int(number) for name, number in re.findall(r"^(?:#|ℹ) (pass|fail|skipped) (\d+)$", done.text, re.M)}
+    counts = {name: int(number) for name, number in re.findall(r"^# (pass|fail|skipped) (\d+)$", done.text, re.M)}
     if not counts:
         return Outcome(failed=1, note="ended without a summary")
     failed = counts.get("fail", 0) or int(done.status != 0)
