@@ -1,0 +1,262 @@
+//! One memory budget for the bodies and answers of all requests in flight.
+//!
+//! Requests take memory piece by piece, as bytes arrive, in the order in which they ask. Two rules go beyond that:
+//!
+//! * while an account waits, no other one is given more than half of the budget;
+//! * the request that has waited longest may overdraw: at most one at a time, until it ends. Requests that each hold a
+//!   part of a body and wait for the rest can therefore never block each other, and the budget is exceeded by no more than
+//!   one request's bytes.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ::metrics::Gauge;
+use millstream_env::runtime;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+/// Requests that may wait at once.
+const WAITERS_MAX: usize = 8192;
+
+/// The budget.
+pub(crate) struct Budget {
+    total: u64,
+    /// How long a request waits before it is refused.
+    patience: Duration,
+    next_id: AtomicU64,
+    state: Mutex<State>,
+    gauge: Gauge,
+}
+
+#[derive(Default)]
+struct State {
+    used: u64,
+    accounts: HashMap<Arc<str>, Share>,
+    waiters: VecDeque<Waiter>,
+    /// How many accounts have waiters.
+    waiting_accounts: usize,
+    /// The request that may overdraw.
+    overdrawing: Option<u64>,
+}
+
+#[derive(Default)]
+struct Share {
+    used: u64,
+    waiting: usize,
+}
+
+struct Waiter {
+    id: u64,
+    account: Arc<str>,
+    bytes: u64,
+    granted: oneshot::Sender<()>,
+}
+
+/// There was no room in time.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NoRoom;
+
+impl Budget {
+    pub(crate) fn new(total: u64, patience: Duration, gauge: Gauge) -> Arc<Budget> {
+        Arc::new(Budget { total, patience, next_id: AtomicU64::new(0), state: Mutex::default(), gauge })
+    }
+
+    /// A permit for one request of `account`, which holds nothing yet.
+    pub(crate) fn permit(self: &Arc<Self>, account: Arc<str>) -> Permit {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        Permit { budget: Arc::clone(self), account, id, held: 0 }
+    }
+}
+
+/// What one request holds. Dropping it gives all of it back.
+pub(crate) struct Permit {
+    budget: Arc<Budget>,
+    account: Arc<str>,
+    id: u64,
+    held: u64,
+}
+
+impl Permit {
+    /// Takes `bytes` more, waiting if need be.
+    ///
+    /// # Errors
+    /// [`NoRoom`] after the budget's patience, or at once if too many wait already. What was held stays held.
+    pub(crate) async fn grow(&mut self, bytes: u64) -> Result<(), NoRoom> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let budget = Arc::clone(&self.budget);
+        let granted = {
+            let mut state = budget.state.lock();
+            if state.overdrawing == Some(self.id) || state.waiters.is_empty() && state.used + bytes <= budget.total {
+                state.take(&self.account, bytes);
+                budget.gauge.set(state.used as f64);
+                self.held += bytes;
+                return Ok(());
+            }
+            if state.waiters.len() >= WAITERS_MAX {
+                return Err(NoRoom);
+            }
+            let (granted, wait) = oneshot::channel();
+            state.enqueue(Waiter { id: self.id, account: Arc::clone(&self.account), bytes, granted });
+            state.settle(budget.total);
+            wait
+        };
+        let patience = budget.patience;
+        let mut waiting = Waiting { permit: self, bytes, granted, settled: false };
+        // Both on a late grant and on a timeout the queue has the last word: see `Waiting::leave`.
+        runtime::timeout(patience, &mut waiting.granted).await;
+        if waiting.leave() { Ok(()) } else { Err(NoRoom) }
+    }
+
+    /// Takes `bytes` more, whether there is room or not: for what exists already.
+    pub(crate) fn charge(&mut self, bytes: u64) {
+        let mut state = self.budget.state.lock();
+        state.take(&self.account, bytes);
+        self.budget.gauge.set(state.used as f64);
+        self.held += bytes;
+    }
+
+    /// Gives back all but `bytes`.
+    pub(crate) fn shrink_to(&mut self, bytes: u64) {
+        let surplus = self.held.saturating_sub(bytes);
+        self.held -= surplus;
+        let mut state = self.budget.state.lock();
+        state.give_back(&self.account, surplus);
+        state.settle(self.budget.total);
+        self.budget.gauge.set(state.used as f64);
+    }
+
+    /// Bytes held.
+    pub(crate) fn held(&self) -> u64 {
+        self.held
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.budget.state.lock();
+        if state.overdrawing == Some(self.id) {
+            state.overdrawing = None;
+        }
+        state.give_back(&self.account, self.held);
+        state.settle(self.budget.total);
+        self.budget.gauge.set(state.used as f64);
+    }
+}
+
+/// A permit in the queue. Leaves it when dropped, as when its request's client has gone.
+struct Waiting<'a> {
+    permit: &'a mut Permit,
+    bytes: u64,
+    granted: oneshot::Receiver<()>,
+    settled: bool,
+}
+
+impl Waiting<'_> {
+    /// Leaves the queue; says whether the bytes were granted.
+    fn leave(&mut self) -> bool {
+        let budget = Arc::clone(&self.permit.budget);
+        let mut state = budget.state.lock();
+        self.settled = true;
+        if state.dequeue(self.permit.id) {
+            return false;
+        }
+        self.permit.held += self.bytes;
+        budget.gauge.set(state.used as f64);
+        true
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.leave();
+        }
+    }
+}
+
+impl State {
+    fn take(&mut self, account: &Arc<str>, bytes: u64) {
+        self.used += bytes;
+        match self.accounts.get_mut(account) {
+            Some(share) => share.used += bytes,
+            None => {
+                self.accounts.insert(Arc::clone(account), Share { used: bytes, waiting: 0 });
+            }
+        }
+    }
+
+    fn give_back(&mut self, account: &Arc<str>, bytes: u64) {
+        self.used = self.used.saturating_sub(bytes);
+        if let Some(share) = self.accounts.get_mut(account) {
+            share.used = share.used.saturating_sub(bytes);
+            if share.used == 0 && share.waiting == 0 {
+                self.accounts.remove(account);
+            }
+        }
+    }
+
+    fn enqueue(&mut self, waiter: Waiter) {
+        let share = self.accounts.entry(Arc::clone(&waiter.account)).or_default();
+        self.waiting_accounts += usize::from(share.waiting == 0);
+        share.waiting += 1;
+        self.waiters.push_back(waiter);
+    }
+
+    fn remove(&mut self, index: usize) -> Option<Waiter> {
+        let waiter = self.waiters.remove(index)?;
+        if let Some(share) = self.accounts.get_mut(&waiter.account) {
+            share.waiting -= 1;
+            self.waiting_accounts -= usize::from(share.waiting == 0);
+        }
+        Some(waiter)
+    }
+
+    /// Takes a permit out of the queue; `false` if it was not in it.
+    fn dequeue(&mut self, id: u64) -> bool {
+        let Some(index) = self.waiters.iter().position(|waiter| waiter.id == id) else { return false };
+        if let Some(waiter) = self.remove(index) {
+            self.give_back(&waiter.account, 0);
+        }
+        true
+    }
+
+    fn grant(&mut self, index: usize) {
+        let Some(waiter) = self.remove(index) else { return };
+        self.take(&waiter.account, waiter.bytes);
+        // A receiver that is gone finds in `Waiting::leave` that it was granted, and gives it back.
+        let _ = waiter.granted.send(());
+    }
+
+    /// Grants what can be granted, in order.
+    fn settle(&mut self, total: u64) {
+        let mut index = 0;
+        while let Some(waiter) = self.waiters.get(index) {
+            let share = self.accounts.get(&waiter.account);
+            let (used, waiting) = share.map_or((0, 0), |share| (share.used, share.waiting));
+            let others_wait = self.waiting_accounts > usize::from(waiting > 0);
+            if others_wait && used > 0 && used + waiter.bytes > total / 2 {
+                index += 1;
+            } else if self.used + waiter.bytes <= total {
+                let waiting = self.waiting_accounts;
+                self.grant(index);
+                // An account that waits no more frees others from the half.
+                index = if self.waiting_accounts < waiting { 0 } else { index };
+            } else {
+                break;
+            }
+        }
+        if self.overdrawing.is_none()
+            && let Some(first) = self.waiters.front()
+        {
+            self.overdrawing = Some(first.id);
+            self.grant(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

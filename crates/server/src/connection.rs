@@ -1,0 +1,369 @@
+//! One connection: HTTP/1.1 or HTTP/2 by its first bytes, and a watch over its peer's pace.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use millstream_env::runtime;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+
+use crate::config::{Pace, ServerConfig};
+use crate::front::Front;
+
+/// How far the server is on its way to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Serving,
+    /// Requests in flight are finished, no others are taken.
+    Draining,
+    /// Everything ends at once.
+    Cut,
+}
+
+/// How connections are served.
+#[derive(Clone)]
+pub(crate) struct Protocol {
+    builder: auto::Builder<TokioExecutor>,
+    rules: Rules,
+}
+
+/// What is expected of a peer.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    head: Duration,
+    idle: Duration,
+    pace: Pace,
+}
+
+/// Requests of one HTTP/2 connection at once. Clients of AWS send as many as they have.
+const STREAMS: u32 = 1000;
+const STREAM_WINDOW: u32 = 512 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+const PING_INTERVAL: Duration = Duration::from_secs(60);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// While draining, a connection without requests is given this long to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(1);
+const DRAIN_STEP: Duration = Duration::from_millis(100);
+
+impl Protocol {
+    pub(crate) fn new(config: &ServerConfig) -> Protocol {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        // hyper's own timeout for heads runs on idle connections too; `Watch` tells them apart.
+        builder.http1().half_close(true).max_buf_size(config.max_head.max(8 << 10)).header_read_timeout(None);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(u32::try_from(config.max_head).unwrap_or(u32::MAX))
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT);
+        Protocol { builder, rules: Rules { head: config.head_timeout, idle: config.idle_timeout, pace: config.pace } }
+    }
+
+    /// Serves one connection to its end. `stream` is a socket, or what decrypts one.
+    pub(crate) async fn serve<S>(&self, stream: S, local: IpAddr, front: Arc<Front>, mut phase: watch::Receiver<Phase>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let activity = Arc::new(Activity::new(local));
+        let service = {
+            let (front, activity) = (Arc::clone(&front), Arc::clone(&activity));
+            service_fn(move |request| {
+                let (front, activity) = (Arc::clone(&front), Arc::clone(&activity));
+                async move { Ok::<_, Infallible>(front.answer(request, &activity).await) }
+            })
+        };
+        let io = TokioIo::new(Watched { stream, activity: Arc::clone(&activity) });
+        let mut connection = pin!(self.builder.serve_connection(io, service));
+        let mut watch = Watch::new(self.rules);
+        let mut now = *phase.borrow_and_update();
+        if now == Phase::Draining {
+            connection.as_mut().graceful_shutdown();
+        }
+        while now != Phase::Cut {
+            let step = if now == Phase::Draining { DRAIN_STEP } else { watch.step };
+            tokio::select! {
+                biased;
+                // An error is the peer's: it went away or broke the protocol.
+                _ = connection.as_mut() => return,
+                changed = phase.changed() => {
+                    now = if changed.is_ok() { *phase.borrow_and_update() } else { Phase::Cut };
+                    if now == Phase::Draining {
+                        connection.as_mut().graceful_shutdown();
+                    }
+                }
+                () = runtime::sleep(step) => match watch.judge(&activity.snapshot(), step, now == Phase::Draining) {
+                    Verdict::Keep => {}
+                    Verdict::Retire => connection.as_mut().graceful_shutdown(),
+                    Verdict::End => return,
+                    Verdict::Cut(reason) => {
+                        front.meters.cut(reason);
+                        tracing::debug!(reason, "connection cut");
+                        return;
+                    }
+                },
+            }
+        }
+        if activity.open.load(Ordering::Relaxed) > 0 {
+            front.cut.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What happens on a connection.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    local: IpAddr,
+    http2: AtomicBool,
+    received: AtomicU64,
+    sent: AtomicU64,
+    /// Requests begun and not yet answered to the last byte.
+    open: AtomicUsize,
+    /// Those of them whose answer is made.
+    unsent: AtomicUsize,
+    finished: AtomicU64,
+    /// `received` when the last request was finished: what came since is the head of the next one.
+    received_at_finish: AtomicU64,
+}
+
+/// [`Activity`] at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Snapshot {
+    http2: bool,
+    received: u64,
+    sent: u64,
+    open: usize,
+    unsent: usize,
+    finished: u64,
+    received_at_finish: u64,
+}
+
+impl Activity {
+    fn new(local: IpAddr) -> Activity {
+        Activity {
+            local: local.to_canonical(),
+            http2: AtomicBool::new(false),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            open: AtomicUsize::new(0),
+            unsent: AtomicUsize::new(0),
+            finished: AtomicU64::new(0),
+            received_at_finish: AtomicU64::new(0),
+        }
+    }
+
+    /// The address at which the connection came in.
+    pub(crate) fn local(&self) -> IpAddr {
+        self.local
+    }
+
+    /// A request begins.
+    pub(crate) fn begin(self: &Arc<Self>) -> OpenRequest {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        OpenRequest { activity: Arc::clone(self), answered: false }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            http2: self.http2.load(Ordering::Relaxed),
+            received: self.received.load(Ordering::Relaxed),
+            sent: self.sent.load(Ordering::Relaxed),
+            open: self.open.load(Ordering::Relaxed),
+            unsent: self.unsent.load(Ordering::Relaxed),
+            finished: self.finished.load(Ordering::Relaxed),
+            received_at_finish: self.received_at_finish.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// A request in flight, until the last byte of its answer has left.
+#[derive(Debug)]
+pub(crate) struct OpenRequest {
+    activity: Arc<Activity>,
+    answered: bool,
+}
+
+impl OpenRequest {
+    /// The answer is made: from here on it is the peer's pace that counts.
+    pub(crate) fn answered(&mut self) {
+        if !self.answered {
+            self.answered = true;
+            self.activity.unsent.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn is_http1(&self) -> bool {
+        !self.activity.http2.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        let activity = &self.activity;
+        if self.answered {
+            activity.unsent.fetch_sub(1, Ordering::Relaxed);
+        }
+        activity.received_at_finish.store(activity.received.load(Ordering::Relaxed), Ordering::Relaxed);
+        activity.finished.fetch_add(1, Ordering::Relaxed);
+        activity.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Judges a connection every `step`.
+struct Watch {
+    rules: Rules,
+    step: Duration,
+    idle: Duration,
+    /// How long the head of a request has been incomplete.
+    partial: Duration,
+    /// How long answers have been waiting for the peer, and what had happened when that began.
+    unsent: Duration,
+    unsent_since: (u64, u64),
+    retired: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Keep,
+    /// Idle for too long: close it in good form.
+    Retire,
+    /// It has had its time to close.
+    End,
+    /// The peer breaks a rule.
+    Cut(&'static str),
+}
+
+impl Watch {
+    fn new(rules: Rules) -> Watch {
+        let shortest = rules.head.min(rules.idle).min(rules.pace.window);
+        Watch {
+            rules,
+            step: (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(5)),
+            idle: Duration::ZERO,
+            partial: Duration::ZERO,
+            unsent: Duration::ZERO,
+            unsent_since: (0, 0),
+            retired: false,
+        }
+    }
+
+    fn judge(&mut self, now: &Snapshot, step: Duration, draining: bool) -> Verdict {
+        if now.open > 0 {
+            (self.idle, self.partial) = (Duration::ZERO, Duration::ZERO);
+            return self.judge_answers(now, step);
+        }
+        let moved = now.finished != self.unsent_since.1;
+        self.unsent = Duration::ZERO;
+        self.unsent_since = (now.sent, now.finished);
+        if moved {
+            (self.idle, self.partial) = (Duration::ZERO, Duration::ZERO);
+        }
+        self.idle += step;
+        if (draining || self.retired) && self.idle >= FAREWELL {
+            return Verdict::End;
+        }
+        if !now.http2 && now.received > now.received_at_finish {
+            self.partial += step;
+            return if self.partial >= self.rules.head { Verdict::Cut("slow_head") } else { Verdict::Keep };
+        }
+        if self.idle >= self.rules.idle && !self.retired {
+            (self.retired, self.idle) = (true, Duration::ZERO);
+            return Verdict::Retire;
+        }
+        Verdict::Keep
+    }
+
+    fn judge_answers(&mut self, now: &Snapshot, step: Duration) -> Verdict {
+        let (sent, finished) = self.unsent_since;
+        if now.unsent == 0 || now.finished != finished {
+            self.unsent = Duration::ZERO;
+            self.unsent_since = (now.sent, now.finished);
+            return Verdict::Keep;
+        }
+        self.unsent += step;
+        if self.unsent < self.rules.pace.window {
+            return Verdict::Keep;
+        }
+        if now.sent - sent < self.rules.pace.bytes {
+            return Verdict::Cut("slow_reader");
+        }
+        self.unsent = Duration::ZERO;
+        self.unsent_since = (now.sent, now.finished);
+        Verdict::Keep
+    }
+}
+
+/// A stream that counts its bytes.
+struct Watched<S> {
+    stream: S,
+    activity: Arc<Activity>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let new = &buf.filled()[before..];
+        if !new.is_empty() {
+            let earlier = self.activity.received.fetch_add(new.len() as u64, Ordering::Relaxed);
+            // The first bytes of HTTP/2; no method of HTTP/1.1 begins so.
+            if earlier == 0 && new.starts_with(b"PRI") {
+                self.activity.http2.store(true, Ordering::Relaxed);
+            }
+        }
+        result
+    }
+}
+
+impl<S> Watched<S> {
+    fn count(&self, result: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(sent)) = result {
+            self.activity.sent.fetch_add(*sent as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.count(&result);
+        result
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.count(&result);
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+use super::*;
+
+const STEP: Duration = Duration::from_secs(1);
+
+fn watch() -> Watch {
+    let pace = Pace { window: Duration::from_secs(4), bytes: 100 };
+    Watch::new(Rules { head: Duration::from_secs(5), idle: Duration::from_secs(10), pace })
+}
+
+/// The first verdict that is not to keep the connection, and after how many steps.
+fn fate(mut at: impl FnMut(u64) -> Snapshot, draining: bool) -> Option<(u64, Verdict)> {
+    let mut watch = watch();
+    (1..100).map(|step| (step, watch.judge(&at(step), STEP, draining))).find(|(_, verdict)| *verdict != Verdict::Keep)
+}
+
+#[test]
+fn an_idle_connection_is_retired_and_then_ended() {
+    let quiet = Snapshot { received: 50, received_at_finish: 50, finished: 3, ..Snapshot::default() };
+    let mut watch = watch();
+    let verdicts: Vec<Verdict> = (0..12).map(|_| watch.judge(&quiet, STEP, false)).collect();
+    assert_eq!(verdicts[9], Verdict::Retire);
+    assert_eq!(verdicts[10], Verdict::End);
+}
+
+#[test]
+fn a_connection_that_is_used_is_kept() {
+    let busy = |step| Snapshot { finished: step, received: step, received_at_finish: step, ..Snapshot::default() };
+    assert_eq!(fate(busy, false), None);
+    let working = |_| Snapshot { open: 1, received: 10, ..Snapshot::default() };
+    assert_eq!(fate(working, false), None);
+}
+
+#[test]
+fn half_a_head_is_given_its_time() {
+    let half = |_| Snapshot { received: 10, ..Snapshot::default() };
+    assert_eq!(fate(half, false), Some((5, Verdict::Cut("slow_head"))));
+    let http2 = |_| Snapshot { received: 10, http2: true, ..Snapshot::default() };
+    assert_eq!(fate(http2, false), Some((10, Verdict::Retire)));
+}
+
+#[test]
+fn a_reader_below_the_pace_is_cut() {
+    let stalled = |_| Snapshot { open: 1, unsent: 1, ..Snapshot::default() };
+    assert_eq!(fate(stalled, false), Some((4, Verdict::Cut("slow_reader"))));
+    let slow = |step| Snapshot { open: 1, unsent: 1, sent: step * 24, ..Snapshot::default() };
+    assert_eq!(fate(slow, false), Some((4, Verdict::Cut("slow_reader"))));
+    let steady = |step| Snapshot { open: 1, unsent: 1, sent: step * 26, ..Snapshot::default() };
+    assert_eq!(fate(steady, false), None);
+    let small = |step| Snapshot { open: 1, unsent: 1, sent: step, finished: step, ..Snapshot::default() };
+    assert_eq!(fate(small, false), None);
+}
+
+#[test]
+fn draining_ends_what_has_no_request() {
+    let half = |_| Snapshot { received: 10, ..Snapshot::default() };
+    assert_eq!(fate(half, true), Some((1, Verdict::End)));
+    let working = |_| Snapshot { open: 1, ..Snapshot::default() };
+    assert_eq!(fate(working, true), None);
+}

@@ -1,0 +1,293 @@
+//! A request from its head to its answer: the checks in AWS's order, then the operation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http::header::{EXPECT, HeaderName};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Body;
+use millstream_api::kinesis::{Operation, Service, TARGET_PREFIX};
+use millstream_api::{Context, Error, ErrorCode};
+use millstream_env::Env;
+
+use crate::admin::{self, HealthSource};
+use crate::answer::{Answer, Reply};
+use crate::auth::{self, Defaults};
+use crate::body::{self, BodyError, BodyRules};
+use crate::budget::{Budget, Permit};
+use crate::codec::Format;
+use crate::config::ServerConfig;
+use crate::connection::Activity;
+use crate::fault::{Dialect, Fault};
+use crate::guard::{self, Guard};
+use crate::ids::Ids;
+use crate::metrics::Meters;
+
+const X_AMZ_TARGET: &str = "x-amz-target";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const EXTENDED_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
+
+/// What every connection shares.
+pub(crate) struct Front {
+    env: Env,
+    service: Arc<dyn Service>,
+    health: HealthSource,
+    guard: Guard,
+    defaults: Defaults,
+    budget: Arc<Budget>,
+    rules: BodyRules,
+    large_answer: u64,
+    ids: Ids,
+    pub(crate) meters: Meters,
+    pub(crate) draining: AtomicBool,
+    /// Connections that were cut with requests in flight.
+    pub(crate) cut: AtomicUsize,
+}
+
+/// What the log line and the metrics say of a request.
+#[derive(Default)]
+struct Seen {
+    operation: Option<Operation>,
+    received: usize,
+}
+
+/// What `X-Amz-Target` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    /// No service or no operation.
+    Incomplete,
+    /// Another service, or no operation of this one.
+    Unknown,
+    Known(Operation),
+}
+
+impl Target {
+    fn of(headers: &HeaderMap) -> Target {
+        let value = headers.get(X_AMZ_TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        match value.split_once('.') {
+            Some((service, operation)) if !service.is_empty() && !operation.is_empty() => {
+                let operation = if service == TARGET_PREFIX { Operation::from_name(operation) } else { None };
+                operation.map_or(Target::Unknown, Target::Known)
+            }
+            _ => Target::Incomplete,
+        }
+    }
+}
+
+impl Front {
+    pub(crate) fn new(
+        config: &ServerConfig,
+        env: Env,
+        service: Arc<dyn Service>,
+        health: HealthSource,
+        guard: Guard,
+    ) -> Front {
+        let meters = Meters::new();
+        Front {
+            ids: Ids::new(&*env.random),
+            env,
+            service,
+            health,
+            guard,
+            defaults: Defaults {
+                account: Arc::clone(&config.default_account),
+                region: Arc::clone(&config.default_region),
+            },
+            budget: Budget::new(config.memory as u64, config.memory_wait, meters.in_flight.clone()),
+            rules: BodyRules { max: config.max_body, pace: config.pace },
+            // At least eight answers fit, however large one may become.
+            large_answer: config.large_answer.min(config.memory / 8) as u64,
+            meters,
+            draining: AtomicBool::new(false),
+            cut: AtomicUsize::new(0),
+        }
+    }
+
+    /// Answers one request of a connection.
+    pub(crate) async fn answer<B>(&self, request: Request<B>, connection: &Arc<Activity>) -> Response<Answer>
+    where
+        B: Body<Data = Bytes> + Send,
+    {
+        let open = connection.begin();
+        let started = self.env.clock.monotonic();
+        let (head, body) = request.into_parts();
+        let request_id = self.ids.request_id();
+        let (mut permit, mut seen, mut origin) = (None, Seen::default(), None);
+        let mut is_preflight = false;
+        let result = match self.guard.check(&head, connection.local()) {
+            Err(foreign) => Err(Fault::Foreign { foreign, dialect: Dialect::of(&head.headers) }),
+            Ok(allowed) => {
+                origin = allowed;
+                is_preflight = origin.is_some() && head.method == Method::OPTIONS;
+                if is_preflight {
+                    Ok(Reply::new(StatusCode::OK, None))
+                } else if let Some(endpoint) = admin::endpoint(&head) {
+                    let draining = self.draining.load(Ordering::Relaxed);
+                    Ok(admin::answer(endpoint, &head.method, &self.health, draining))
+                } else {
+                    let answered = self.call(&head, body, &request_id, &mut permit, &mut seen).await;
+                    let took = self.env.clock.monotonic().saturating_sub(started);
+                    self.meters.answered(seen.operation, answered.as_ref().err().map(Fault::code), took);
+                    answered
+                }
+            }
+        };
+        let reply = match result {
+            Ok(reply) => reply,
+            Err(fault) => {
+                let reply = fault.reply();
+                self.report(&fault, reply.status, &request_id, seen.operation);
+                if let Some(permit) = &mut permit {
+                    permit.shrink_to(reply.body.len() as u64);
+                }
+                reply
+            }
+        };
+        self.meters.moved(seen.received, reply.body.len());
+        let mut response = reply.into_response(permit, open);
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::try_from(request_id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        match origin {
+            Some(origin) if is_preflight => {
+                guard::preflight(&head.headers, headers, origin);
+                return response;
+            }
+            Some(origin) => guard::expose(headers, origin),
+            None => {}
+        }
+        if let Ok(id) = HeaderValue::try_from(self.ids.extended_id()) {
+            headers.insert(EXTENDED_ID, id);
+        }
+        response
+    }
+
+    /// The checks that AWS makes of every request, in its order, and the call of the operation.
+    async fn call<B>(
+        &self,
+        head: &Parts,
+        body: B,
+        request_id: &str,
+        permit: &mut Option<Permit>,
+        seen: &mut Seen,
+    ) -> Result<Reply, Fault>
+    where
+        B: Body<Data = Bytes> + Send,
+    {
+        let dialect = Dialect::of(&head.headers);
+        let is_post = head.method == Method::POST;
+        // Nothing is read of a body that is too large if the client waits for a word before it sends it.
+        if body.size_hint().lower() > self.rules.max as u64 && (!is_post || head.headers.contains_key(EXPECT)) {
+            return Err(Fault::Body { error: BodyError::TooLarge, dialect });
+        }
+        if !is_post {
+            return Err(undetermined());
+        }
+        let caller = auth::caller(head, &self.defaults);
+        let account = caller.as_ref().map_or(&self.defaults.account, |caller| &caller.account);
+        let permit = permit.insert(self.budget.permit(Arc::clone(account)));
+        let body = body::read(body, self.rules, permit).await.map_err(|error| Fault::Body { error, dialect })?;
+        seen.received = body.len();
+        let target = Target::of(&head.headers);
+        if let Target::Known(operation) = target {
+            seen.operation = Some(operation);
+        }
+        if body.is_empty() {
+            let dialect = if dialect == Dialect::Json { Dialect::Json } else { Dialect::Cbor };
+            return Err(Fault::bare(
+                match target {
+                    Target::Known(_) => ErrorCode::SerializationException,
+                    Target::Incomplete | Target::Unknown => ErrorCode::UnknownOperationException,
+                },
+                dialect,
+            ));
+        }
+        let fail = |error| Fault::new(error, dialect);
+        match (dialect, target) {
+            (Dialect::Xml, Target::Incomplete) => Err(undetermined()),
+            (Dialect::Xml, Target::Known(_)) => Err(match caller {
+                Err(error) => fail(error),
+                Ok(_) => Fault::bare(ErrorCode::UnknownOperationException, dialect),
+            }),
+            (Dialect::Xml, Target::Unknown) => Err(Fault::bare(ErrorCode::UnknownOperationException, dialect)),
+            (Dialect::Cbor, _) => Err(fail(Error::new(
+                ErrorCode::UnsupportedOperationException,
+                "Millstream does not support CBOR yet: have the client speak JSON, e.g. with AWS_CBOR_DISABLE=true.",
+            ))),
+            (Dialect::PlainJson, _) => {
+                Format::Json.check(&body).map_err(fail)?;
+                Err(Fault::bare(ErrorCode::UnknownOperationException, dialect))
+            }
+            (Dialect::Json, Target::Incomplete | Target::Unknown) => {
+                Format::Json.check(&body).map_err(fail)?;
+                Err(Fault::bare(ErrorCode::UnknownOperationException, dialect))
+            }
+            (Dialect::Json, Target::Known(operation)) => {
+                let caller = match caller {
+                    Ok(caller) => caller,
+                    Err(error) => {
+                        Format::Json.check(&body).map_err(fail)?;
+                        return Err(fail(error));
+                    }
+                };
+                let context = Context {
+                    account: caller.account,
+                    region: caller.region,
+                    access_key: caller.access_key,
+                    request_id: request_id.to_owned(),
+                };
+                let bytes = self.operate(Format::Json, operation, &context, &body, permit, dialect).await?;
+                drop(body);
+                let made = bytes.len() as u64;
+                permit.charge(made.saturating_sub(permit.held()));
+                permit.shrink_to(made);
+                let mut reply = Reply::new(StatusCode::OK, Some(Format::Json.content_type()));
+                reply.body = bytes;
+                Ok(reply)
+            }
+        }
+    }
+
+    async fn operate(
+        &self,
+        format: Format,
+        operation: Operation,
+        context: &Context,
+        body: &[u8],
+        permit: &mut Permit,
+        dialect: Dialect,
+    ) -> Result<Vec<u8>, Fault> {
+        let fail = |error| Fault::new(error, dialect);
+        let input = format.decode(operation, body).map_err(fail)?;
+        if operation == Operation::GetRecords {
+            permit.grow(self.large_answer).await.map_err(|no_room| Fault::no_room(no_room, dialect))?;
+        }
+        let output = self.service.call(context, input).await.map_err(fail)?;
+        Ok(format.encode(&output))
+    }
+
+    fn report(&self, fault: &Fault, status: StatusCode, request_id: &str, operation: Option<Operation>) {
+        if let Some(reason) = fault.refusal() {
+            self.meters.refused(reason);
+        }
+        let (status, code, detail) = (status.as_u16(), fault.code(), fault.detail());
+        let operation = operation.map_or("-", Operation::name);
+        if status >= 500 {
+            tracing::warn!(request_id, operation, status, code, detail, "request failed");
+        } else if code == ErrorCode::ProvisionedThroughputExceededException.name() {
+            // Part of normal work, and many.
+            tracing::debug!(request_id, operation, status, code, detail, "request refused");
+        } else {
+            tracing::info!(request_id, operation, status, code, detail, "request refused");
+        }
+    }
+}
+
+/// AWS can't tell what is being asked for.
+fn undetermined() -> Fault {
+    let text = "Unable to determine service/operation name to be authorized";
+    Fault::new(Error::new(ErrorCode::AccessDeniedException, text), Dialect::Xml)
+}

@@ -1,0 +1,92 @@
+//! Names of the metrics this crate records, with what they mean.
+
+use std::time::Duration;
+
+use ::metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+use millstream_api::kinesis::Operation;
+
+/// Requests answered, by operation and error code (`OK` if there was none).
+pub const REQUESTS: &str = "millstream_requests_total";
+/// Time from a request's head to its answer, by operation.
+pub const REQUEST_SECONDS: &str = "millstream_request_seconds";
+/// Bytes of bodies received and of answers made.
+pub const BYTES: &str = "millstream_request_bytes_total";
+/// Memory held by bodies and answers of requests in flight.
+pub const IN_FLIGHT: &str = "millstream_requests_in_flight_bytes";
+/// Requests refused before any operation, by reason.
+pub const REFUSALS: &str = "millstream_refusals_total";
+/// Open connections.
+pub const CONNECTIONS: &str = "millstream_connections";
+/// Connections closed by the server because of their peer, by reason.
+pub const CONNECTIONS_CUT: &str = "millstream_connections_cut_total";
+
+/// Registers descriptions and units.
+pub fn describe() {
+    describe_counter!(REQUESTS, "Requests answered, by operation and error code");
+    describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "Time from a request's head to its answer");
+    describe_counter!(BYTES, Unit::Bytes, "Bytes of request bodies (in) and answers (out)");
+    describe_gauge!(IN_FLIGHT, Unit::Bytes, "Memory held by bodies and answers of requests in flight");
+    describe_counter!(REFUSALS, "Requests refused before any operation, by reason");
+    describe_gauge!(CONNECTIONS, "Open connections");
+    describe_counter!(CONNECTIONS_CUT, "Connections closed because of their peer, by reason");
+}
+
+/// What is recorded for every request, looked up once.
+pub(crate) struct Meters {
+    operations: Vec<(Counter, Histogram)>,
+    bytes_in: Counter,
+    bytes_out: Counter,
+    pub(crate) in_flight: Gauge,
+    pub(crate) connections: Gauge,
+}
+
+impl Meters {
+    /// Handles on the recorder installed at this time.
+    pub(crate) fn new() -> Meters {
+        let operation = |operation: &Operation| {
+            let name = operation.name();
+            (counter!(REQUESTS, "operation" => name, "code" => "OK"), histogram!(REQUEST_SECONDS, "operation" => name))
+        };
+        Meters {
+            operations: Operation::ALL.iter().map(operation).collect(),
+            bytes_in: counter!(BYTES, "direction" => "in"),
+            bytes_out: counter!(BYTES, "direction" => "out"),
+            in_flight: gauge!(IN_FLIGHT),
+            connections: gauge!(CONNECTIONS),
+        }
+    }
+
+    /// A request for `operation` (`None` if it names none) has its answer; `code` is the error's.
+    pub(crate) fn answered(&self, operation: Option<Operation>, code: Option<&'static str>, took: Duration) {
+        let known = operation.and_then(|operation| self.operations.get(operation as usize));
+        match code {
+            None => {
+                if let Some((requests, _)) = known {
+                    requests.increment(1);
+                }
+            }
+            Some(code) => {
+                let operation = operation.map_or("none", Operation::name);
+                counter!(REQUESTS, "operation" => operation, "code" => code).increment(1);
+            }
+        }
+        if let Some((_, seconds)) = known {
+            seconds.record(took);
+        }
+    }
+
+    pub(crate) fn moved(&self, received: usize, sent: usize) {
+        self.bytes_in.increment(received as u64);
+        self.bytes_out.increment(sent as u64);
+    }
+
+    pub(crate) fn refused(&self, reason: &'static str) {
+        counter!(REFUSALS, "reason" => reason).increment(1);
+    }
+
+    pub(crate) fn cut(&self, reason: &'static str) {
+        counter!(CONNECTIONS_CUT, "reason" => reason).increment(1);
+    }
+}

@@ -1,0 +1,160 @@
+//! Listeners, and the server's life from bind to drain.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use millstream_api::kinesis::Service;
+use millstream_env::{Env, runtime};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::admin::HealthSource;
+use crate::config::ServerConfig;
+use crate::connection::{Phase, Protocol};
+use crate::front::Front;
+use crate::guard::Guard;
+use crate::worker::{Accepted, Worker};
+
+/// After an accept that failed, as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A server that is bound to its addresses.
+pub struct Server {
+    config: ServerConfig,
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+    front: Arc<Front>,
+}
+
+/// A listener could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct BindError {
+    /// The address that was asked for.
+    pub address: SocketAddr,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// The server could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A worker could not be started.
+    #[error("cannot start a worker thread: {0}")]
+    Worker(io::Error),
+    /// A listener could not be used.
+    #[error("cannot accept connections: {0}")]
+    Listener(io::Error),
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were cut with requests in flight, because these took longer than the drain.
+    pub cut: usize,
+}
+
+impl Server {
+    /// Opens the listeners. Metrics go to the recorder that is installed at this time.
+    ///
+    /// # Errors
+    /// [`BindError`] for the first address that can't be had.
+    pub fn bind(
+        config: ServerConfig,
+        env: Env,
+        service: Arc<dyn Service>,
+        health: HealthSource,
+    ) -> Result<Server, BindError> {
+        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+        for &address in &config.listen {
+            let listener = TcpListener::bind(address).map_err(|source| BindError { address, source })?;
+            let bound = listener.local_addr().and_then(|bound| listener.set_nonblocking(true).map(|()| bound));
+            addresses.push(bound.map_err(|source| BindError { address, source })?);
+            listeners.push(listener);
+        }
+        let guard = Guard::new(&config.allow_hosts, &config.cors_origins, &addresses);
+        let front = Arc::new(Front::new(&config, env, service, health, guard));
+        Ok(Server { config, listeners, addresses, front })
+    }
+
+    /// Where it listens, with the ports that were picked for port 0.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Serves until `shutdown` resolves, then drains: no connection is accepted any more, idle ones are closed, requests
+    /// in flight are finished within the configured time. Needs a tokio runtime with I/O and time.
+    ///
+    /// # Errors
+    /// [`RunError`] if it can't begin.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Drained, RunError> {
+        let (phase, phase_seen) = watch::channel(Phase::Serving);
+        let (ended, mut all_ended) = mpsc::channel::<()>(1);
+        let protocol = Arc::new(Protocol::new(&self.config));
+        let mut workers = Vec::new();
+        for number in 0..self.config.workers.max(1) {
+            let (front, protocol) = (Arc::clone(&self.front), Arc::clone(&protocol));
+            let worker = Worker::start(number, front, protocol, phase_seen.clone(), ended.clone());
+            workers.push(worker.map_err(RunError::Worker)?);
+        }
+        drop(ended);
+        let places = Arc::new(Semaphore::new(self.config.max_connections.max(1)));
+        for listener in self.listeners {
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(RunError::Listener)?;
+            let queues: Vec<_> = workers.iter().map(|worker| worker.queue.clone()).collect();
+            runtime::spawn(accept(listener, queues, Arc::clone(&places), phase_seen.clone()));
+        }
+        let threads: Vec<_> = workers.into_iter().map(|worker| worker.thread).collect();
+        shutdown.await;
+        self.front.draining.store(true, Ordering::Relaxed);
+        phase.send_replace(Phase::Draining);
+        if runtime::timeout(self.config.drain, all_ended.recv()).await.is_none() {
+            phase.send_replace(Phase::Cut);
+            let _ = all_ended.recv().await;
+        }
+        for thread in threads {
+            // A worker that panicked has said so itself.
+            let _ = thread.join();
+        }
+        Ok(Drained { cut: self.front.cut.load(Ordering::Relaxed) })
+    }
+}
+
+/// Accepts connections and deals them out in turn.
+async fn accept(
+    listener: tokio::net::TcpListener,
+    queues: Vec<mpsc::UnboundedSender<Accepted>>,
+    places: Arc<Semaphore>,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let mut turn = 0usize;
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            let local = stream.local_addr()?.ip();
+            Ok::<_, io::Error>(Accepted { stream: stream.into_std()?, local, place })
+        };
+        tokio::select! {
+            biased;
+            _ = phase.changed() => return,
+            accepted = next => match accepted {
+                Ok(accepted) => {
+                    turn = turn.wrapping_add(1);
+                    if queues[turn % queues.len()].send(accepted).is_err() {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    runtime::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+}

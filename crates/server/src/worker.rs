@@ -1,0 +1,63 @@
+//! Workers: threads with a runtime each, which serve the connections they are given.
+
+use std::io;
+use std::net::{IpAddr, TcpStream};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use millstream_env::runtime;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+
+use crate::connection::{Phase, Protocol};
+use crate::front::Front;
+
+/// A connection on its way to a worker.
+pub(crate) struct Accepted {
+    pub stream: TcpStream,
+    pub local: IpAddr,
+    /// Its place among the connections served at once.
+    pub place: OwnedSemaphorePermit,
+}
+
+/// A running worker. It ends when its queue is closed and its connections have ended.
+pub(crate) struct Worker {
+    pub queue: mpsc::UnboundedSender<Accepted>,
+    pub thread: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts a worker. `ended` is dropped when it has ended.
+    pub(crate) fn start(
+        number: usize,
+        front: Arc<Front>,
+        protocol: Arc<Protocol>,
+        phase: watch::Receiver<Phase>,
+        ended: mpsc::Sender<()>,
+    ) -> io::Result<Worker> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (queue, mut accepted) = mpsc::unbounded_channel::<Accepted>();
+        let work = async move {
+            let (live, mut all_ended) = mpsc::channel::<()>(1);
+            while let Some(next) = accepted.recv().await {
+                let (front, protocol, phase) = (Arc::clone(&front), Arc::clone(&protocol), phase.clone());
+                let live = live.clone();
+                runtime::spawn(async move {
+                    front.meters.connections.increment(1.0);
+                    match tokio::net::TcpStream::from_std(next.stream) {
+                        Ok(stream) => protocol.serve(stream, next.local, Arc::clone(&front), phase).await,
+                        Err(error) => tracing::warn!(%error, "a connection could not be served"),
+                    }
+                    front.meters.connections.decrement(1.0);
+                    drop((live, next.place));
+                });
+            }
+            drop(live);
+            // Never sends: it ends when the last connection has dropped its end.
+            let _ = all_ended.recv().await;
+            drop(ended);
+        };
+        let thread =
+            std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || runtime.block_on(work))?;
+        Ok(Worker { queue, thread })
+    }
+}
