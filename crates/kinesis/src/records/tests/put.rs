@@ -128,7 +128,7 @@ fn a_call_is_checked_as_a_whole() {
 fn a_failed_append_is_an_internal_failure() {
     for fault in [Fault::DiskFull, Fault::UnknownLost, Fault::UnknownWritten, Fault::LoseOwnership] {
         let world = World::with_stream(1);
-        world.log.inject(fault);
+        world.memory.as_ref().expect("the log in memory").inject(fault);
         let (code, _) = refused(world.put_records(vec![entry("a", b"x"), entry("b", b"y")]));
         assert_eq!(code, ErrorCode::InternalFailureException, "{fault:?}");
         // The next one finds the new epoch.

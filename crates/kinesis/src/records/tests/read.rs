@@ -206,8 +206,9 @@ proptest! {
         seconds_later in 0u64..3,
         after: bool,
         limit in 1i32..4,
+        on_disk in proptest::bool::weighted(0.2),
     ) {
-        let world = World::new(1, Limits::none());
+        let world = if on_disk { World::on_disk(1, Limits::none()) } else { World::new(1, Limits::none()) };
         world.create(1);
         let mut puts = Vec::new();
         for (i, pause) in pauses.iter().enumerate() {

@@ -11,9 +11,11 @@ use millstream_api::kinesis::{
 };
 use millstream_api::{Blob, Context, Error, ErrorCode};
 use millstream_catalog::Catalog;
-use millstream_env::sim::SimEnv;
+use millstream_env::Disk as _;
+use millstream_env::sim::{Crash, SimEnv};
 use millstream_log::Log;
 use millstream_log::memory::MemoryLog;
+use millstream_log::segment::{SegmentConfig, SegmentEngine};
 
 use crate::hooks::{AllowAll, Hooks, NoMeter};
 use crate::limits::Limits;
@@ -24,27 +26,47 @@ pub(super) const ACCOUNT: &str = "123456789012";
 
 pub(super) struct World {
     pub(super) sim: SimEnv,
-    pub(super) log: Arc<MemoryLog>,
+    limits: Limits,
+    /// The log, if it is the one in memory.
+    pub(super) memory: Option<Arc<MemoryLog>>,
     pub(super) kinesis: Arc<Kinesis>,
     pub(super) context: Context,
 }
 
 impl World {
+    /// Over the log in memory.
     pub(super) fn new(seed: u64, limits: Limits) -> World {
-        let sim = SimEnv::new(seed);
+        let sim = machine(seed);
+        let log = MemoryLog::new(sim.env());
+        World::open(sim, limits, Arc::clone(&log) as Arc<dyn Log>, Some(log))
+    }
+
+    /// Over the segment engine on the simulated disk.
+    pub(super) fn on_disk(seed: u64, limits: Limits) -> World {
+        World::boot(machine(seed), limits)
+    }
+
+    /// The machine loses power and starts again.
+    pub(super) fn lose_power(self) -> World {
+        World::boot(self.sim.restart(Crash::PowerLoss), self.limits)
+    }
+
+    fn boot(sim: SimEnv, limits: Limits) -> World {
+        let log = SegmentEngine::open(sim.env(), SegmentConfig::new("/data/log")).unwrap();
+        World::open(sim, limits, log, None)
+    }
+
+    fn open(sim: SimEnv, limits: Limits, log: Arc<dyn Log>, memory: Option<Arc<MemoryLog>>) -> World {
         let env = sim.env();
-        env.disk.create_dir_all(Path::new("/data")).unwrap();
-        let log = MemoryLog::new(env.clone());
         let catalog = Catalog::open(&env, Path::new("/data/catalog")).unwrap();
         let config = KinesisConfig {
-            limits,
+            limits: limits.clone(),
             transition_delay: Duration::ZERO,
             ..KinesisConfig::new(Path::new("/data/token-keys").to_owned())
         };
         let hooks = Hooks { authorizer: Arc::new(AllowAll), meter: Arc::new(NoMeter) };
-        let kinesis = Kinesis::open(env, Arc::clone(&log) as Arc<dyn Log>, catalog, config, hooks).unwrap();
-        let context = context(ACCOUNT);
-        World { sim, log, kinesis, context }
+        let kinesis = Kinesis::open(env, log, catalog, config, hooks).unwrap();
+        World { sim, limits, memory, kinesis, context: context(ACCOUNT) }
     }
 
     /// A world whose stream `s` has that many shards.
@@ -114,6 +136,14 @@ impl World {
         };
         self.run(self.kinesis.split_shard(&self.context, input))
     }
+}
+
+/// A machine with an empty data directory.
+fn machine(seed: u64) -> SimEnv {
+    let sim = SimEnv::new(seed);
+    sim.disk.create_dir_all(Path::new("/data")).unwrap();
+    sim.disk.sync_dir(Path::new("/")).unwrap();
+    sim
 }
 
 pub(super) fn context(account: &str) -> Context {
