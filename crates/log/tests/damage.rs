@@ -138,7 +138,7 @@ fn a_full_disk_refuses_puts_and_lets_go_on_when_there_is_space() {
     fill(&sim, &engine, &log, 10);
     engine.tick();
     sim.disk.set_capacity(100 << 10);
-    let mut put = || {
+    let put = || {
         let mut batch = Batch::new();
         batch.push(0, RecordKeys::default(), &[1; 900]);
         let put = sim.block_on(log.append(batch, engine.epoch())).unwrap();
@@ -198,4 +198,34 @@ fn a_failed_sync_poisons_the_log_until_the_restart() {
     let engine = SegmentEngine::open(sim.env(), config()).unwrap();
     let log = engine.open(&id()).unwrap();
     assert_eq!(read_all(&sim, &log, 0, 0).0.len(), 4, "what was read once stays");
+}
+
+#[test]
+fn segments_of_many_shards_are_regrouped_and_read_the_same() {
+    const SHARDS: u32 = 40;
+    let sim = SimEnv::new(9);
+    let (engine, log) = open(&sim, SegmentConfig { segment_max: 64 << 10, ..config() });
+    for n in 0..60u8 {
+        let mut batch = Batch::new();
+        for shard in 0..SHARDS {
+            batch.push(shard, RecordKeys::default(), &[n; 50]);
+        }
+        sim.block_on(log.append(batch, engine.epoch())).unwrap().unwrap();
+        engine.tick();
+        sim.settle();
+    }
+    for shard in 0..SHARDS {
+        let (offsets, error) = read_all(&sim, &log, shard, 0);
+        assert_eq!((offsets, error), ((0..60).collect(), None));
+    }
+    drop((engine, log));
+    let sim = sim.restart(Crash::PowerLoss);
+    let found = check(&sim.env(), Path::new("/data/log"), false).unwrap();
+    assert_eq!(found.problems, Vec::<String>::new());
+    assert!(found.records >= u64::from(SHARDS) * 60);
+    // One block per run instead of one per commit: the second segment has far fewer blocks than records.
+    let bytes = sim.disk.read_file(&segments(&sim)[2]).unwrap();
+    let heads = bytes.chunks(64).filter(|c| c.starts_with(b"CCOM"));
+    let blocks: u32 = heads.map(|c| u32::from_le_bytes(c[52..56].try_into().unwrap())).sum();
+    assert!(blocks <= 2 * SHARDS, "{blocks} blocks");
 }

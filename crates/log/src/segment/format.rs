@@ -12,7 +12,7 @@ pub(crate) const VERSION: u32 = 1;
 
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"MILLSEG\0";
 pub(crate) const FOOTER_MAGIC: [u8; 8] = *b"MILLFOOT";
-pub(crate) const COMMIT_MAGIC: u32 = 0x4d4f_4343;
+pub(crate) const COMMIT_MAGIC: u32 = u32::from_le_bytes(*b"CCOM");
 
 /// Fixed part of a segment header.
 pub(crate) const SEGMENT_FIXED: usize = 80;
@@ -534,3 +534,6 @@ pub(crate) fn decode_floors(body: &[u8]) -> Vec<(ShardIndex, Offset)> {
     }
     floors
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ mod index;
 mod meta;
 mod read;
 mod recovery;
+mod regroup;
 mod repair;
 mod scan;
 mod space;

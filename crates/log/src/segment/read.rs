@@ -133,7 +133,15 @@ async fn from_files(
     max_bytes: usize,
 ) -> Result<Scanned, ReadError> {
     let job = Arc::clone(stream);
-    let read = stream.shared.env.pool.run(move || scan_shard(&job, shard, from, end, max_bytes));
+    let read = stream.shared.env.pool.run(move || match scan_shard(&job, shard, from, end, max_bytes) {
+        // The segment may have been regrouped between looking up its index and opening its file: look again.
+        Err(ScanError::Damaged(_)) => {
+            job.shared.files.forget_log(job.key);
+            job.shared.metas.forget_log(job.key);
+            scan_shard(&job, shard, from, end, max_bytes)
+        }
+        scanned => scanned,
+    });
     match read.await {
         None => Err(ReadError::Unavailable("shutting down".into())),
         Some(Ok(scanned)) => Ok(scanned),
@@ -165,16 +173,24 @@ fn scan_shard(
     let mut scanned = Scanned { next: from, ..Scanned::default() };
     let mut at = segment_of(stream, |header| header.start_of(shard).next <= from)?;
     while scanned.next < end && scanned.bytes < max_bytes {
-        let part = part_of(stream, at, |index| index.position(shard, scanned.next))?;
-        if let Some(part) = part {
-            scan_part(stream, shard, &part, end, max_bytes, &mut scanned)?;
+        let next = segments_of(stream)?.into_iter().find(|n| *n > at);
+        // Where the shard's records in this segment end: nothing behind it needs to be looked at.
+        let segment_end = match next {
+            Some(next) => start_in(stream, next, shard)?.min(end),
+            None => end,
+        };
+        if scanned.next < segment_end {
+            let part = part_of(stream, at, |index| index.position(shard, scanned.next))?;
+            if let Some(part) = part {
+                scan_part(stream, shard, &part, segment_end, max_bytes, &mut scanned)?;
+            }
         }
-        match segments_of(stream)?.into_iter().find(|n| *n > at) {
-            Some(next) => at = next,
-            None if scanned.next < end && scanned.bytes < max_bytes => {
+        match next {
+            Some(next) if scanned.next >= segment_end => at = next,
+            _ if scanned.next < segment_end && scanned.bytes < max_bytes => {
                 return Err(gap(shard, scanned.next));
             }
-            None => break,
+            _ => break,
         }
     }
     Ok(scanned)
@@ -271,6 +287,21 @@ fn deleted() -> ScanError {
 
 fn segments_of(stream: &Stream) -> Result<Vec<u64>, ScanError> {
     stream.if_open(|log| log.segments.clone()).ok_or_else(deleted)
+}
+
+/// Where a shard stood at the start of segment `number`.
+fn start_in(stream: &Arc<Stream>, number: u64, shard: ShardIndex) -> Result<Offset, ScanError> {
+    let active = stream.if_open(|log| {
+        let header = &log.active.header;
+        (header.number == number).then(|| header.start_of(shard).next)
+    });
+    match active.ok_or_else(deleted)? {
+        Some(start) => Ok(start),
+        None => {
+            let next = segments_of(stream)?.into_iter().find(|n| *n > number);
+            Ok(meta::load(stream, number, next)?.header.start_of(shard).next)
+        }
+    }
 }
 
 /// Where in segment `number` to scan; `None` if the search finds nothing there.

@@ -13,6 +13,7 @@ use super::format::{
 };
 use super::index::SparseIndex;
 use super::recovery::write_footer;
+use super::regroup::regroup;
 use super::space::{self, Spare};
 use super::state::{Active, next_header};
 use super::stream::{OpenLog, Stream};
@@ -446,8 +447,9 @@ fn seal_later(stream: &Arc<Stream>, old: &Active, next_commit: u64) {
     pool.spawn(Box::new(move || {
         let name = segment_name(header.number);
         let file = stream.shared.files.get((stream.key, header.number), &stream.dir.join(&name));
+        let sealed = file.and_then(|file| write_footer(&*file, &footer, header.salt));
         // A segment without a footer is sealed at the next recovery: nothing is lost by failing here.
-        if let Err(e) = file.and_then(|file| write_footer(&*file, &footer, header.salt)) {
+        if let Err(e) = sealed.and_then(|()| regroup(&stream, &header, &footer)) {
             if stream.shared.closing.load(Ordering::Acquire) || !stream.shared.env.disk.exists(&stream.dir.join(name)) {
                 return;
             }

@@ -1,0 +1,196 @@
+//! Sorting a sealed segment's records by shard.
+//!
+//! A stream with many shards writes commits in which each shard has a little; reading one shard back then means
+//! reading all of them. A segment like that is copied once, in the background: each shard's blocks come together into large
+//! ones. The result is an ordinary segment (same number, same range of commit numbers), so nothing else knows.
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millstream_env::{DiskFile, OpenMode};
+
+use super::format::{
+    BlockEntry, BlockKind, COMMIT_ALIGN, CommitHead, Footer, SegmentHeader, align_up, crc32c, crc32c_of,
+};
+use super::index::SparseIndex;
+use super::recovery::{Chain, chain};
+use super::stream::Stream;
+use super::{Durability, segment_name};
+use crate::ShardIndex;
+
+/// A shard's blocks are brought together up to this many bytes.
+const RUN: u64 = 256 << 10;
+
+/// Fewer shards than this are not worth a copy: a reader skips over the others' large blocks.
+const SHARDS_MIN: usize = 8;
+
+/// Nor are segments whose blocks are this large on average.
+const BLOCK_MAX: u64 = 16 << 10;
+
+/// Where a block's body is in the old file.
+struct Piece {
+    entry: BlockEntry,
+    position: u64,
+}
+
+/// Whether a reader of one shard would read much more than its own bytes.
+fn is_scattered(chain: &Chain) -> bool {
+    let blocks = chain.commits.iter().flat_map(|c| &c.head.blocks).filter(|b| b.kind == BlockKind::Records);
+    let (mut count, mut bytes) = (0, 0);
+    let mut shards = BTreeMap::<ShardIndex, ()>::new();
+    for block in blocks {
+        count += 1;
+        bytes += u64::from(block.length);
+        shards.insert(block.shard, ());
+    }
+    shards.len() >= SHARDS_MIN && count > 4 * shards.len() as u64 && bytes / count < BLOCK_MAX
+}
+
+/// Regroups a sealed segment if that helps its readers. The old file stays in use if anything goes wrong.
+pub(crate) fn regroup(stream: &Arc<Stream>, header: &SegmentHeader, footer: &Footer) -> io::Result<()> {
+    if stream.shared.config.durability == Durability::None {
+        return Ok(());
+    }
+    let path = stream.dir.join(segment_name(header.number));
+    let old = stream.shared.files.get((stream.key, header.number), &path)?;
+    let start = header.encode().len() as u64;
+    let chain = chain(&*old, header, start, footer.end, Some(footer.next_commit))?;
+    let commits = footer.next_commit - header.first_commit;
+    if !chain.missing.is_empty() || !is_scattered(&chain) {
+        return Ok(());
+    }
+    // The range of commit numbers stays: several runs share a commit, or some commits are empty.
+    let mut runs = runs_of(&chain).into_iter();
+    let per_commit = runs.len().div_ceil(commits as usize);
+    let runs: Vec<Vec<Piece>> = (0..commits).map(|_| runs.by_ref().take(per_commit).flatten().collect()).collect();
+
+    let disk = &stream.shared.env.disk;
+    let temporary = stream.dir.join("regroup.tmp");
+    if disk.exists(&temporary) {
+        disk.remove_file(&temporary)?;
+    }
+    let new = disk.open(&temporary, OpenMode::CreateNew)?;
+    let copied = copy(&*old, &*new, header, footer, &runs);
+    if !matches!(copied, Ok(true)) {
+        disk.remove_file(&temporary)?;
+        return copied.map(|_| ());
+    }
+    let swapped = stream.if_open(|log| {
+        // A trim may have dropped the segment meanwhile.
+        if log.segments.contains(&header.number) { disk.rename(&temporary, &path).map(|()| true) } else { Ok(false) }
+    });
+    match swapped {
+        Some(Ok(true)) => {
+            stream.shared.files.forget((stream.key, header.number));
+            stream.shared.metas.forget((stream.key, header.number));
+            disk.sync_dir(&stream.dir)
+        }
+        Some(Err(e)) => Err(e),
+        Some(Ok(false)) | None => disk.remove_file(&temporary),
+    }
+}
+
+/// The new commits: per shard, runs of blocks; then everything that is not a shard's data, in order.
+fn runs_of(chain: &Chain) -> Vec<Vec<Piece>> {
+    let mut shards: BTreeMap<ShardIndex, Vec<Piece>> = BTreeMap::new();
+    let mut others = Vec::new();
+    for found in &chain.commits {
+        for (at, entry) in found.head.blocks.iter().enumerate() {
+            let piece = Piece { entry: *entry, position: found.body_position(at) };
+            match entry.kind {
+                BlockKind::Records | BlockKind::Fence | BlockKind::Hole => {
+                    shards.entry(entry.shard).or_default().push(piece);
+                }
+                BlockKind::Close | BlockKind::Trim | BlockKind::Descriptor => others.push(piece),
+            }
+        }
+    }
+    let mut runs = Vec::new();
+    for pieces in shards.into_values() {
+        let mut run = Vec::new();
+        let mut bytes = 0;
+        for piece in pieces {
+            if bytes > 0 && bytes + u64::from(piece.entry.length) > RUN {
+                runs.push(std::mem::take(&mut run));
+                bytes = 0;
+            }
+            bytes += u64::from(piece.entry.length);
+            run.push(piece);
+        }
+        runs.push(run);
+    }
+    if !others.is_empty() {
+        runs.push(others);
+    }
+    runs
+}
+
+/// Writes the new file; false if a block of the old one is damaged (which is then left for `check`).
+fn copy(
+    old: &dyn DiskFile,
+    new: &dyn DiskFile,
+    header: &SegmentHeader,
+    footer: &Footer,
+    runs: &[Vec<Piece>],
+) -> io::Result<bool> {
+    let bytes = header.encode();
+    new.write_all_at(&[IoSlice::new(&bytes)], 0)?;
+    let mut position = bytes.len() as u64;
+    let mut index = SparseIndex::default();
+    for (at, run) in runs.iter().enumerate() {
+        let Some(blocks) = read_run(old, run)? else { return Ok(false) };
+        let number = header.first_commit + at as u64;
+        let head = CommitHead {
+            number,
+            salt: header.salt,
+            epoch: header.epoch,
+            mark: number.saturating_sub(1),
+            time: header.created,
+            flags: 0,
+            blocks: blocks.iter().map(|(entry, _)| *entry).collect(),
+        };
+        let encoded = head.encode();
+        let mut parts = vec![IoSlice::new(&encoded)];
+        parts.extend(blocks.iter().flat_map(|(_, bodies)| bodies.iter().map(|b| IoSlice::new(b))));
+        new.write_all_at(&parts, position)?;
+        index.add(position, &head.blocks);
+        position = align_up(position + head.total(), COMMIT_ALIGN);
+    }
+    new.set_len(position)?;
+    let footer = Footer { next_commit: footer.next_commit, end: position, index: index.entries() };
+    new.write_all_at(&[IoSlice::new(&footer.encode(header.salt))], position)?;
+    new.sync_data()?;
+    Ok(true)
+}
+
+/// Reads a run's bodies, checks them, and joins neighbouring blocks of records.
+fn read_run(old: &dyn DiskFile, run: &[Piece]) -> io::Result<Option<Vec<(BlockEntry, Vec<Bytes>)>>> {
+    let mut blocks: Vec<(BlockEntry, Vec<Bytes>)> = Vec::new();
+    for piece in run {
+        let mut body = vec![0; piece.entry.length as usize];
+        old.read_exact_at(&mut body, piece.position)?;
+        let body = Bytes::from(body);
+        if crc32c(&body) != piece.entry.crc {
+            return Ok(None);
+        }
+        match blocks.last_mut() {
+            Some((last, bodies))
+                if last.kind == BlockKind::Records
+                    && piece.entry.kind == BlockKind::Records
+                    && last.end() == piece.entry.first =>
+            {
+                last.count += piece.entry.count;
+                last.length += piece.entry.length;
+                last.time_last = piece.entry.time_last;
+                bodies.push(body);
+            }
+            _ => blocks.push((piece.entry, vec![body])),
+        }
+    }
+    for (entry, bodies) in &mut blocks {
+        entry.crc = crc32c_of(bodies.iter().map(|b| &b[..]));
+    }
+    Ok(Some(blocks))
+}
