@@ -1,4 +1,5 @@
 //! Task spawning and timers for code that runs on a tokio runtime (the server and the binary; domain code has neither).
+#![allow(clippy::disallowed_methods)] // the one place where they are wrapped
 
 use std::future::Future;
 use std::time::Duration;

@@ -87,7 +87,7 @@ impl ServerClock {
         if gap < 0 {
             self.offset.fetch_add(-gap, Ordering::Relaxed);
         }
-        if gap < -STEP || gap > FAR_START {
+        if !(-STEP..=FAR_START).contains(&gap) {
             let what = format!(
                 "the clock is {} {} the newest stamp on disk",
                 human(gap.unsigned_abs()),

@@ -1,5 +1,7 @@
 //! What every [`Log`] engine must do, run over each of them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,10 +40,7 @@ fn engines() -> Vec<(&'static str, Bench)> {
     let engine: Arc<dyn Log> = SegmentEngine::open(segment.env(), small).unwrap();
     let memory = SimEnv::new(2);
     let memory_log: Arc<dyn Log> = MemoryLog::new(memory.env());
-    vec![
-        ("segment", Bench { sim: segment, log: engine }),
-        ("memory", Bench { sim: memory, log: memory_log }),
-    ]
+    vec![("segment", Bench { sim: segment, log: engine }), ("memory", Bench { sim: memory, log: memory_log })]
 }
 
 /// Runs one test over every engine.

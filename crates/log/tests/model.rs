@@ -4,6 +4,8 @@
 //!
 //! `SEEDS=n` runs n seeds, `SEED=s` one.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
 use std::path::Path;
@@ -114,7 +116,11 @@ impl World {
                 _ => self.below(80),
             };
             let key = format!("key-{record}");
-            batch.push(shard, RecordKeys { partition_key: Some(&key), ..RecordKeys::default() }, &body(record, size as usize));
+            batch.push(
+                shard,
+                RecordKeys { partition_key: Some(&key), ..RecordKeys::default() },
+                &body(record, size as usize),
+            );
             sent.push((shard, record));
             self.model.uncertain.insert(record);
         }

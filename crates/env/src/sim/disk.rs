@@ -224,7 +224,7 @@ impl SimDisk {
         let mut keep = || match mode {
             0 => false,
             1 => true,
-            _ => random.u64() % 2 == 0,
+            _ => random.u64().is_multiple_of(2),
         };
         let changes = std::mem::take(&mut state.changes);
         for change in changes {
@@ -240,8 +240,9 @@ impl SimDisk {
         // A name below a directory that did not survive is gone with it.
         let dirs: BTreeSet<PathBuf> =
             state.durable.iter().filter(|(_, n)| **n == Node::Dir).map(|(p, _)| p.clone()).collect();
-        let reachable =
-            |p: &Path| p.ancestors().skip(1).all(|a| a.as_os_str().is_empty() || a == Path::new("/") || dirs.contains(a));
+        let reachable = |p: &Path| {
+            p.ancestors().skip(1).all(|a| a.as_os_str().is_empty() || a == Path::new("/") || dirs.contains(a))
+        };
         state.durable.retain(|path, _| reachable(path));
         state.names = state.durable.clone();
         for file in &mut state.files {

@@ -116,7 +116,8 @@ fn check_log(env: &Env, id: &LogId, dir: &Path, repair: bool, report: &mut Check
         let segment = Examined { number: *number, file, header, chain, end, last };
         let found = report.problems.len();
         let content = examine(id, &segment, start, footer.as_ref(), next.as_ref(), report)?;
-        let next_commit = bound.unwrap_or(segment.chain.commits.last().map_or(segment.header.first_commit, |f| f.head.number + 1));
+        let next_commit =
+            bound.unwrap_or(segment.chain.commits.last().map_or(segment.header.first_commit, |f| f.head.number + 1));
         before = Some((content, next_commit));
         if repair && report.problems.len() > found {
             repair_segment(env, id, dir, &segment, next.as_ref(), report)?;
@@ -187,7 +188,9 @@ fn examine(
         let rebuilt = footer_of(&segment.chain.commits, start, bound);
         match footer {
             Some(footer) if footer.index == rebuilt.index && footer.end == rebuilt.end => {}
-            Some(_) => report.problems.push(format!("log {id}: segment {number}: the footer does not match its commits")),
+            Some(_) => {
+                report.problems.push(format!("log {id}: segment {number}: the footer does not match its commits"))
+            }
             None => report.problems.push(format!("log {id}: segment {number}: the footer is missing or damaged")),
         }
     }

@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use metrics::gauge;
-use millstream_env::Env;
+use millstream_env::{Env, RandomExt};
 use parking_lot::{Mutex, RwLock};
 
 pub use check::{CheckReport, check};
@@ -41,9 +41,10 @@ pub use check::{CheckReport, check};
 use crate::metrics::LOGS;
 use crate::{BoxFuture, Epoch, Log, LogError, LogId, StreamLog};
 use files::FileCache;
-use format::crc32c;
+use format::{SegmentHeader, crc32c};
 use meta::MetaCache;
 use space::Space;
+use state::Content;
 use stream::{Handle, Stream};
 use tail::TailBudget;
 
@@ -124,6 +125,25 @@ pub(crate) struct Shared {
     pub(crate) space: Space,
     pub(crate) closing: AtomicBool,
     next_key: AtomicU64,
+}
+
+impl Shared {
+    /// The header of a log's segment `number`, begun now, whose first commit is `first_commit`.
+    pub(crate) fn new_header(&self, id: &LogId, content: &Content, number: u64, first_commit: u64) -> SegmentHeader {
+        SegmentHeader {
+            id: id.clone(),
+            number,
+            salt: self.env.random.u64(),
+            first_commit,
+            epoch: self.epoch,
+            created: self.env.clock.now(),
+            floor_time: content.floor_time,
+            relaxed: self.config.durability.is_relaxed(),
+            base: content.base,
+            shards: content.starts(),
+            descriptor: content.descriptor.clone(),
+        }
+    }
 }
 
 /// The engine. See the module's documentation.

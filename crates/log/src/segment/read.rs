@@ -120,9 +120,7 @@ fn fits(record: &Record, left: &mut usize, first: bool) -> bool {
 }
 
 fn position_of(stream: &Stream, shard: ShardIndex) -> Result<ShardPosition, ReadError> {
-    stream
-        .if_open(|log| log.content.position(shard))
-        .ok_or(ReadError::Deleted)
+    stream.if_open(|log| log.content.position(shard)).ok_or(ReadError::Deleted)
 }
 
 async fn from_files(
@@ -381,10 +379,10 @@ fn scan_time(
 ) -> Result<Offset, ScanError> {
     let mut at = segment_of(stream, |header| header.start_of(shard).last_time < time)?;
     loop {
-        if let Some(part) = part_of(stream, at, |index| index.seek_time(shard, time))? {
-            if let Some(offset) = time_in_part(stream, shard, time, &part)? {
-                return Ok(offset.clamp(position.floor, position.end));
-            }
+        if let Some(part) = part_of(stream, at, |index| index.seek_time(shard, time))?
+            && let Some(offset) = time_in_part(stream, shard, time, &part)?
+        {
+            return Ok(offset.clamp(position.floor, position.end));
         }
         match segments_of(stream)?.into_iter().find(|n| *n > at) {
             Some(next) => at = next,
@@ -393,12 +391,7 @@ fn scan_time(
     }
 }
 
-fn time_in_part(
-    stream: &Stream,
-    shard: ShardIndex,
-    time: TimeMs,
-    part: &Part,
-) -> Result<Option<Offset>, ScanError> {
+fn time_in_part(stream: &Stream, shard: ShardIndex, time: TimeMs, part: &Part) -> Result<Option<Offset>, ScanError> {
     let path = stream.dir.join(segment_name(part.number));
     let file = stream.shared.files.get((stream.key, part.number), &path)?;
     let mut scanner = Scanner::new(&*file, part.salt, part.position, part.end);

@@ -10,16 +10,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_env::{Disk, DiskFile, OpenMode, RandomExt};
+use millstream_env::{Disk, DiskFile, OpenMode};
 
 use super::commit::control;
 use super::format::{
-    BlockEntry, BlockKind, COMMIT_ALIGN, COMMIT_CLEAN_STOP, COMMIT_RELAXED, CommitHead, EVERY_SHARD, Footer, SegmentHeader,
-    align_up, crc32c,
+    BlockEntry, BlockKind, COMMIT_ALIGN, COMMIT_CLEAN_STOP, COMMIT_RELAXED, CommitHead, EVERY_SHARD, Footer,
+    SegmentHeader, align_up, crc32c,
 };
 use super::index::SparseIndex;
 use super::scan::{Found, ScanError, Scanner, read_footer, read_header};
-use super::state::{Active, Content, next_header};
+use super::state::{Active, Content};
 use super::{FENCE, Shared, segment_name, segment_number};
 use crate::LogId;
 
@@ -299,9 +299,15 @@ pub(crate) fn recover(shared: &Shared, id: &LogId, dir: &Path) -> Result<Recover
         let capacity = file.len()?;
         let has_records = !index.entries().is_empty();
         let header = Arc::new(header);
-        let active =
-            Active { header, position: kept_end, capacity, index, durable_end: kept_end, has_records };
-        return Ok(Recovered { content, active, segments, next_commit: kept_number.max(mark) + 1, clean: chain.clean_stop, damage });
+        let active = Active { header, position: kept_end, capacity, index, durable_end: kept_end, has_records };
+        return Ok(Recovered {
+            content,
+            active,
+            segments,
+            next_commit: kept_number.max(mark) + 1,
+            clean: chain.clean_stop,
+            damage,
+        });
     }
 
     // A new segment takes the log over: the old one's bytes behind the mark are dead from the moment it has its name.
@@ -309,16 +315,14 @@ pub(crate) fn recover(shared: &Shared, id: &LogId, dir: &Path) -> Result<Recover
     entries.extend(fences.into_iter().map(|f| (f, Bytes::new())));
     let first_commit = kept_number.max(mark) + 1;
     let number = last + 1;
-    let relaxed = shared.config.durability.is_relaxed();
-    let now = shared.env.clock.now();
-    let new = next_header(id, &content, number, shared.env.random.u64(), first_commit, shared.epoch, now, relaxed);
+    let new = shared.new_header(id, &content, number, first_commit);
     let head = CommitHead {
         number: first_commit,
         salt: new.salt,
         epoch: shared.epoch,
         mark: first_commit - 1,
-        time: now,
-        flags: if relaxed { COMMIT_RELAXED } else { 0 },
+        time: new.created,
+        flags: if new.relaxed { COMMIT_RELAXED } else { 0 },
         blocks: entries.iter().map(|(e, _)| *e).collect(),
     };
     let header_bytes = new.encode();

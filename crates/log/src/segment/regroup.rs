@@ -35,6 +35,9 @@ struct Piece {
     position: u64,
 }
 
+/// A block and the pieces of its body.
+type Block = (BlockEntry, Vec<Bytes>);
+
 /// Whether a reader of one shard would read much more than its own bytes.
 fn is_scattered(chain: &Chain) -> bool {
     let blocks = chain.commits.iter().flat_map(|c| &c.head.blocks).filter(|b| b.kind == BlockKind::Records);
@@ -166,8 +169,8 @@ fn copy(
 }
 
 /// Reads a run's bodies, checks them, and joins neighbouring blocks of records.
-fn read_run(old: &dyn DiskFile, run: &[Piece]) -> io::Result<Option<Vec<(BlockEntry, Vec<Bytes>)>>> {
-    let mut blocks: Vec<(BlockEntry, Vec<Bytes>)> = Vec::new();
+fn read_run(old: &dyn DiskFile, run: &[Piece]) -> io::Result<Option<Vec<Block>>> {
+    let mut blocks: Vec<Block> = Vec::new();
     for piece in run {
         let mut body = vec![0; piece.entry.length as usize];
         old.read_exact_at(&mut body, piece.position)?;

@@ -9,12 +9,10 @@ use millstream_env::{Env, OpenMode, RandomExt};
 
 use super::check::{CheckReport, Examined, damaged_blocks, is_data};
 use super::commit::control;
-use super::format::{
-    BlockEntry, BlockKind, COMMIT_ALIGN, CommitHead, EVERY_SHARD, Footer, SegmentHeader, align_up,
-};
+use super::format::{BlockEntry, BlockKind, COMMIT_ALIGN, CommitHead, EVERY_SHARD, Footer, SegmentHeader, align_up};
 use super::index::SparseIndex;
 use super::scan::Scanner;
-use super::state::{Content, next_header};
+use super::state::Content;
 use super::{FENCE, segment_name};
 use crate::{LogId, Offset, ShardIndex};
 
@@ -61,11 +59,7 @@ pub(super) fn repair_segment(
 
 impl Repair<'_> {
     /// The segment's commits with holes in place of damage, and how many offsets the holes cover.
-    fn sound_commits(
-        &self,
-        segment: &Examined,
-        next: Option<&SegmentHeader>,
-    ) -> io::Result<(Vec<NewCommit>, u64)> {
+    fn sound_commits(&self, segment: &Examined, next: Option<&SegmentHeader>) -> io::Result<(Vec<NewCommit>, u64)> {
         let header = &segment.header;
         let mut given_up = 0;
         let mut expected: BTreeMap<ShardIndex, Offset> = BTreeMap::new();
@@ -133,9 +127,8 @@ impl Repair<'_> {
                 shards.sort_unstable();
                 shards.dedup();
                 let closed = |shard: ShardIndex| {
-                    let closes = |c: &NewCommit| {
-                        c.blocks.iter().any(|(b, _)| b.kind == BlockKind::Close && b.shard == shard)
-                    };
+                    let closes =
+                        |c: &NewCommit| c.blocks.iter().any(|(b, _)| b.kind == BlockKind::Close && b.shard == shard);
                     header.start_of(shard).closed.is_some() || commits.iter().any(closes)
                 };
                 let fences = shards.iter().filter(|s| !closed(**s)).map(|shard| {
@@ -167,8 +160,19 @@ impl Repair<'_> {
             return Ok(None);
         };
         let now = self.env.clock.now();
-        let salt = self.env.random.u64();
-        let header = next_header(self.id, &content, number, salt, first_commit, 0, now, false);
+        let header = SegmentHeader {
+            id: self.id.clone(),
+            number,
+            salt: 0,
+            first_commit,
+            epoch: 0,
+            created: now,
+            floor_time: content.floor_time,
+            relaxed: false,
+            base: content.base,
+            shards: content.starts(),
+            descriptor: content.descriptor.clone(),
+        };
         let mut commit = NewCommit::empty(first_commit, 0, now);
         let mut given_up = 0;
         match next {

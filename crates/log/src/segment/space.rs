@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use metrics::gauge;
-use millstream_env::{DiskFile, Env, OpenMode, RandomExt};
+use millstream_env::{DiskFile, Env, OpenMode};
 use parking_lot::Mutex;
 
 use super::recovery::segments_in;
-use super::state::{Content, next_header};
+use super::state::Content;
 use super::stream::{OpenLog, Stream};
 use super::{Durability, SegmentConfig, Shared, segment_name};
 use crate::metrics::DISK_FREE;
@@ -215,11 +215,12 @@ pub(crate) fn take_file(
         disk.remove_file(temporary)?;
     }
     let ready = stream.dir.join("spare");
-    if let Spare::Ready(capacity) = spare {
-        if capacity >= needed && disk.exists(&ready) {
-            disk.rename(&ready, temporary)?;
-            return Ok((disk.open(temporary, OpenMode::Write)?.into(), capacity));
-        }
+    if let Spare::Ready(capacity) = spare
+        && capacity >= needed
+        && disk.exists(&ready)
+    {
+        disk.rename(&ready, temporary)?;
+        return Ok((disk.open(temporary, OpenMode::Write)?.into(), capacity));
     }
     let file = disk.open(temporary, OpenMode::CreateNew)?;
     file.allocate(size)?;
@@ -258,10 +259,7 @@ pub(crate) fn create_files(stream: &Stream, descriptor: Bytes) -> io::Result<()>
     disk.create_dir_all(&stream.dir)?;
     if segments_in(&**disk, &stream.dir)?.is_empty() {
         let content = Content { descriptor, ..Content::default() };
-        let relaxed = shared.config.durability.is_relaxed();
-        let salt = shared.env.random.u64();
-        let now = shared.env.clock.now();
-        let header = next_header(&stream.id, &content, 1, salt, 1, shared.epoch, now, relaxed);
+        let header = shared.new_header(&stream.id, &content, 1, 1);
         let bytes = header.encode();
         let temporary = stream.dir.join("next.tmp");
         if disk.exists(&temporary) {
@@ -300,10 +298,10 @@ pub(crate) fn move_to_trash(stream: &Stream) -> io::Result<()> {
         }
         disk.rename(&stream.dir, &to)?;
     }
-    if let Some(parent) = stream.dir.parent() {
-        if disk.exists(parent) {
-            disk.sync_dir(parent)?;
-        }
+    if let Some(parent) = stream.dir.parent()
+        && disk.exists(parent)
+    {
+        disk.sync_dir(parent)?;
     }
     disk.sync_dir(&trash)
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::format::{BlockEntry, BlockKind, EVERY_SHARD, SegmentHeader, ShardStart, decode_floors};
 use super::index::SparseIndex;
-use crate::{LogId, Offset, ShardIndex, ShardPosition, TimeMs};
+use crate::{Offset, ShardIndex, ShardPosition, TimeMs};
 
 /// How long a closed shard stays in the table after all its records are gone, ms.
 const FORGET_AFTER: TimeMs = 24 * 60 * 60 * 1000;
@@ -148,30 +148,4 @@ pub(crate) struct Active {
     pub(crate) durable_end: u64,
     /// Whether it holds records (an empty one is not worth sealing by age).
     pub(crate) has_records: bool,
-}
-
-/// Builds the header of the segment that follows.
-pub(crate) fn next_header(
-    id: &LogId,
-    content: &Content,
-    number: u64,
-    salt: u64,
-    first_commit: u64,
-    epoch: u64,
-    created: TimeMs,
-    relaxed: bool,
-) -> SegmentHeader {
-    SegmentHeader {
-        id: id.clone(),
-        number,
-        salt,
-        first_commit,
-        epoch,
-        created,
-        floor_time: content.floor_time,
-        relaxed,
-        base: content.base,
-        shards: content.starts(),
-        descriptor: content.descriptor.clone(),
-    }
 }

@@ -516,9 +516,7 @@ impl StreamLog for Handle {
 
     fn position(&self, shard: ShardIndex) -> BoxFuture<'static, Result<ShardPosition, ReadError>> {
         let stream = Arc::clone(&self.0);
-        Box::pin(async move {
-            stream.opened(|log| log.content.position(shard)).await
-        })
+        Box::pin(async move { stream.opened(|log| log.content.position(shard)).await })
     }
 
     fn positions(&self) -> BoxFuture<'static, Result<Vec<(ShardIndex, ShardPosition)>, ReadError>> {

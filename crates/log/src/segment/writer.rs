@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use metrics::{counter, histogram};
-use millstream_env::RandomExt;
 
 use super::commit::{OpenCommit, Outcome, SealedCommit};
 use super::format::{
@@ -15,7 +14,7 @@ use super::index::SparseIndex;
 use super::recovery::write_footer;
 use super::regroup::regroup;
 use super::space::{self, Spare};
-use super::state::{Active, next_header};
+use super::state::Active;
 use super::stream::{OpenLog, Stream};
 use super::{Durability, segment_name};
 use crate::metrics::{COMMIT_BYTES, COMMITS, SYNC_SECONDS};
@@ -164,10 +163,11 @@ fn commit(stream: &Arc<Stream>, write: Write) {
         Durability::Relaxed(_) => stopping.is_some() || has_control || after_stop,
         Durability::None => false,
     };
-    if sync && durability.is_relaxed() {
-        if let Err(why) = sync_relaxed(stream) {
-            return fail(stream, sealed, Failure::Refused(NotWritten::Poisoned(why)), stopping);
-        }
+    if sync
+        && durability.is_relaxed()
+        && let Err(why) = sync_relaxed(stream)
+    {
+        return fail(stream, sealed, Failure::Refused(NotWritten::Poisoned(why)), stopping);
     }
     let result = if rotate || end > capacity {
         rotate_and_write(stream, head, &sealed, capacity)
@@ -237,16 +237,7 @@ fn rotate_and_write(
     sync_relaxed(stream).map_err(|why| Failure::Refused(NotWritten::Poisoned(why)))?;
     let shared = &stream.shared;
     let prepared = stream.if_open(|log| {
-        let header = next_header(
-            &stream.id,
-            &log.content,
-            log.active.header.number + 1,
-            shared.env.random.u64(),
-            log.mark + 1,
-            shared.epoch,
-            shared.env.clock.now(),
-            shared.config.durability.is_relaxed(),
-        );
+        let header = shared.new_header(&stream.id, &log.content, log.active.header.number + 1, log.mark + 1);
         // An unsynced marker in the old segment may be lost: the new segment takes its number.
         head.mark = log.mark;
         head.number = log.mark + 1;
@@ -340,14 +331,7 @@ fn finish(
     }
 }
 
-fn make_durable(
-    stream: &Stream,
-    log: &mut OpenLog,
-    sealed: SealedCommit,
-    position: u64,
-    number: u64,
-    end: u64,
-) {
+fn make_durable(stream: &Stream, log: &mut OpenLog, sealed: SealedCommit, position: u64, number: u64, end: u64) {
     for (at, entry) in sealed.entries.iter().enumerate() {
         // Control blocks come last, each with its body after those of the records.
         let body: &[u8] = match entry.kind {
@@ -375,7 +359,9 @@ fn sync_relaxed(stream: &Arc<Stream>) -> Result<(), Arc<str>> {
         let unsynced = std::mem::take(&mut log.unsynced);
         (unsynced, Arc::clone(&log.active.header), log.active.position, log.next_commit - 1)
     });
-    let Some((unsynced, header, end, number)) = taken.filter(|(unsynced, ..)| !unsynced.is_empty()) else { return Ok(()) };
+    let Some((unsynced, header, end, number)) = taken.filter(|(unsynced, ..)| !unsynced.is_empty()) else {
+        return Ok(());
+    };
     let path = stream.dir.join(segment_name(header.number));
     let synced = stream.shared.files.get((stream.key, header.number), &path).and_then(|file| file.sync_data());
     let done = stream.if_open(|log| match synced {
@@ -457,4 +443,3 @@ fn seal_later(stream: &Arc<Stream>, old: &Active, next_commit: u64) {
         }
     }));
 }
-
