@@ -114,20 +114,21 @@ def test_a_records_size_counts_its_key(world: World) -> None:
     )
 
 
-def test_put_records_as_a_whole_is_bounded(free_world: World) -> None:
-    name = free_world.create()
-    entry = {"Data": bytes(1_048_575), "PartitionKey": "k"}
-    answer = free_world.call("PutRecords", StreamName=name, Records=[entry] * 10)
-    assert answer["FailedRecordCount"] == 0
-    code, message = free_world.refused("PutRecords", StreamName=name, Records=[entry] * 10 + [{"Data": b"", "PartitionKey": "k"}])
-    assert code == "InvalidArgumentException"
-    assert re.fullmatch(r"Records size exceeds \d+ MB limit", message)
-    assert free_world.refused("PutRecords", StreamName=name, Records=[{"Data": b"", "PartitionKey": "k"}] * 501) == (
+def test_put_records_as_a_whole_is_bounded(world: World) -> None:
+    name = world.create(2)
+    halves = [{"Data": bytes(524_287), "PartitionKey": "k", "ExplicitHashKey": str(2**127 * (n % 2))} for n in range(20)]
+    answer = world.call("PutRecords", StreamName=name, Records=halves)
+    assert len(answer["Records"]) == 20
+    entry = {"Data": b"", "PartitionKey": "k"}
+    assert world.refused("PutRecords", StreamName=name, Records=[*halves, entry]) == (
+        "InvalidArgumentException", "Records size exceeds 10 MB limit",
+    )
+    assert world.refused("PutRecords", StreamName=name, Records=[entry] * 501) == (
         "ValidationException",
         "1 validation error detected: Value at 'records' failed to satisfy constraint: "
         "Member must have length less than or equal to 500",
     )
-    code, message = free_world.refused("PutRecords", StreamName=name, Records=[])
+    code, message = world.refused("PutRecords", StreamName=name, Records=[])
     assert code == "ValidationException"
     assert message.endswith("Member must have length greater than or equal to 1")
 
@@ -238,6 +239,9 @@ def test_unknown_stream(world: World) -> None:
 
 def test_dry_run_writes_nothing(world: World) -> None:
     name = world.create()
-    answer = world.http.call("PutRecord", {"StreamName": name, "Data": "eA==", "PartitionKey": "k", "DryRun": True})
-    assert answer.status == 400, "a dry run never succeeds"
+    put = {"Data": b"x", "PartitionKey": "k", "DryRun": True}
+    assert world.refused("PutRecord", StreamName=name, **put) == (
+        "DryRunOperationException", "Request would have succeeded, but DryRun flag is set.",
+    )
+    assert world.refused("PutRecord", StreamName="nowhere", **put)[0] == "ResourceNotFoundException"
     assert world.read(name) == []
