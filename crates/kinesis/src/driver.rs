@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::plans::PlanError;
 use crate::service::Kinesis;
-use crate::state::StreamRecord;
+use crate::state::{Status, StreamRecord};
 use crate::stream::Stream;
 
 /// How long a plan that failed waits for its next attempt, ms.
@@ -45,6 +45,12 @@ impl Kinesis {
         self.log.tick();
         let now = self.now();
         let streams = Arc::clone(&self.streams());
+        {
+            // Of a stream that has gone meanwhile nothing is wrong any more.
+            let mut troubles = self.troubles.lock();
+            troubles.plans.retain(|incarnation, _| streams.by_incarnation(*incarnation).is_some());
+            troubles.retention.retain(|incarnation, _| streams.by_incarnation(*incarnation).is_some());
+        }
         let plans: Vec<&Arc<Stream>> =
             streams.all().iter().filter(|s| self.plan_due(s).is_some_and(|due| due <= now)).collect();
         all(plans.into_iter().map(|stream| self.drive_and_note(stream)).collect()).await;
@@ -162,7 +168,7 @@ impl Kinesis {
     /// Lets the log drop what has expired, and forgets expired shards.
     async fn enforce_retention(&self, stream: &Arc<Stream>) -> Result<(), PlanError> {
         let horizon = self.horizon(&stream.view().record);
-        let Some(log) = stream.log() else { return Ok(()) };
+        let Some(log) = stream.log().filter(|_| stream.view().status() != Status::Deleting) else { return Ok(()) };
         // Before the stream is as old as its retention there is nothing to drop.
         if stream.view().record.created_ms >= horizon {
             return Ok(());

@@ -1,19 +1,19 @@
 //! Start: streams from the catalog, their logs beside them, what does not fit together reported.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use millstream_catalog::{Catalog, CatalogError, Key};
 use millstream_env::Env;
-use millstream_log::{Log, LogId};
+use millstream_log::Log;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::driver::{Troubles, millis};
 use crate::hooks::Hooks;
+use crate::rebuild::mismatches;
 use crate::service::{Kinesis, KinesisConfig};
-use crate::state::{Status, StreamRecord};
+use crate::state::StreamRecord;
 use crate::stream::{Stream, Streams};
 use crate::throttle::CallRates;
 use crate::token::{KeysError, TokenKeys};
@@ -43,26 +43,14 @@ impl Kinesis {
         let tokens = TokenKeys::load(&env, &config.token_keys)?;
         let records = catalog.transact_blocking(|tx| tx.scan::<StreamRecord>(&Key::all()))?;
         let first_trim = env.clock.now().saturating_add(millis(config.retention_interval));
-        let mut known: BTreeSet<LogId> = BTreeSet::new();
-        let mut found = Vec::new();
+        let found = mismatches(&*log, &records);
         let mut streams = Vec::with_capacity(records.len());
         for record in records {
-            let status = record.status;
             let stream = Stream::new(record, first_trim);
-            known.insert(stream.log_id());
-            match (log.open(&stream.log_id()), status) {
-                (Some(log), _) => stream.attach(log),
-                // The log is made or deleted by the plan that goes on.
-                (None, Status::Creating | Status::Deleting) => {}
-                (None, Status::Active | Status::Updating) => {
-                    found.push(format!("stream {}: its log is missing", stream.address.arn()));
-                }
+            if let Some(log) = log.open(&stream.log_id()) {
+                stream.attach(log);
             }
             streams.push(Arc::new(stream));
-        }
-        for id in log.list().iter().filter(|id| !known.contains(id)) {
-            let LogId { account, region, incarnation } = id;
-            found.push(format!("log {incarnation:016x} of account {account} in {region} belongs to no stream"));
         }
         for problem in &found {
             tracing::warn!("{problem}");

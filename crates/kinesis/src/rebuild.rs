@@ -1,5 +1,6 @@
 //! The descriptor that a log keeps of its stream, and how a lost catalog is made again from it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use millstream_log::{Log, LogId, ReadError};
 use serde::{Deserialize, Serialize};
 
 use crate::state::{Status, StreamRecord};
+use crate::stream::address_of;
 
 /// Version of the descriptor's form.
 const FORMAT: u32 = 1;
@@ -24,6 +26,34 @@ struct Descriptor<R> {
 pub(crate) fn descriptor(record: &StreamRecord) -> Result<Bytes, serde_json::Error> {
     let settled = StreamRecord { status: Status::Active, plan: None, ..record.clone() };
     serde_json::to_vec(&Descriptor { format: FORMAT, stream: settled }).map(Bytes::from)
+}
+
+/// Reads every stream record and compares with the logs that are there: one line for each stream whose log is missing
+/// and each log that belongs to no stream. Blocks. For `check`, while nothing is served.
+///
+/// # Errors
+/// [`CatalogError::Corrupt`] or [`CatalogError::Newer`] for a record that cannot be read.
+pub fn compare(log: &dyn Log, catalog: &Catalog) -> Result<Vec<String>, CatalogError> {
+    let records = catalog.transact_blocking(|tx| tx.scan::<StreamRecord>(&Key::all()))?;
+    Ok(mismatches(log, &records))
+}
+
+/// What does not fit together, one line each.
+pub(crate) fn mismatches(log: &dyn Log, records: &[StreamRecord]) -> Vec<String> {
+    let ids = log.list();
+    let logs: BTreeSet<u64> = ids.iter().map(|id| id.incarnation).collect();
+    let known: BTreeSet<u64> = records.iter().map(|record| record.incarnation).collect();
+    // Those of streams that come or go are made and deleted by the plan that goes on.
+    let settled = |record: &&StreamRecord| matches!(record.status, Status::Active | Status::Updating);
+    let missing = records.iter().filter(settled).filter(|record| !logs.contains(&record.incarnation));
+    let mut lines: Vec<String> =
+        missing.map(|record| format!("stream {}: its log is missing", address_of(record).arn())).collect();
+    for LogId { account, region, incarnation } in &ids {
+        if !known.contains(incarnation) {
+            lines.push(format!("log {incarnation:016x} of account {account} in {region} belongs to no stream"));
+        }
+    }
+    lines
 }
 
 /// What [`rebuild`] made of a log that the catalog did not know.
@@ -67,7 +97,7 @@ pub async fn rebuild(log: &Arc<dyn Log>, catalog: &Arc<Catalog>) -> Result<Vec<R
         }
         report.push(match read(log, &id).await {
             Ok(record) => {
-                let arn = crate::stream::address_of(&record).arn();
+                let arn = address_of(&record).arn();
                 match catalog.transact(move |tx| tx.insert(&record)).await {
                     Ok(()) => Rebuilt::Stream { arn, log: id },
                     Err(CatalogError::Conflict) => Rebuilt::NameTaken { arn, log: id },

@@ -72,6 +72,13 @@ impl Kinesis {
         stream_name: Option<&str>,
         stream_arn: Option<&str>,
     ) -> Result<Arc<Stream>, Error> {
+        if let (Some(name), None) = (stream_name, stream_arn)
+            && let Some(stream) = self.streams().get(&context.account, &context.region, name)
+        {
+            // The way of nearly every call: nothing is copied.
+            self.admit(context, operation, &stream.address)?;
+            return Ok(Arc::clone(stream));
+        }
         let address = self.address(context, operation, stream_name, stream_arn)?;
         self.find(&address)
     }
@@ -103,11 +110,7 @@ impl Kinesis {
         if address.account != context.account {
             return Err(texts::cross_account(&context.account, operation.name(), &address.arn()));
         }
-        self.allow(context, operation, Resource::Stream(&address))?;
-        let Address { account, region, name } = &address;
-        if !self.admit_call(operation, account, region, name) {
-            return Err(texts::stream_rate_exceeded(name, account));
-        }
+        self.admit(context, operation, &address)?;
         Ok(address)
     }
 
@@ -116,6 +119,17 @@ impl Kinesis {
         match self.streams().get(&address.account, &address.region, &address.name) {
             Some(stream) => Ok(Arc::clone(stream)),
             None => Err(texts::stream_not_found(&address.name, &address.account)),
+        }
+    }
+
+    /// Whether the caller may do `operation` on the stream of that name, now.
+    fn admit(&self, context: &Context, operation: Operation, address: &Address) -> Result<(), Error> {
+        self.allow(context, operation, Resource::Stream(address))?;
+        let Address { account, region, name } = address;
+        if self.admit_call(operation, account, region, name) {
+            Ok(())
+        } else {
+            Err(texts::stream_rate_exceeded(name, account))
         }
     }
 

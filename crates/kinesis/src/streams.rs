@@ -111,6 +111,7 @@ impl Kinesis {
             self.resolve(context, Operation::DeleteStream, input.stream_name.as_deref(), input.stream_arn.as_deref())?;
         let (limits, address) = (self.config.limits.clone(), stream.address.clone());
         let due_ms = self.plan_due_from_now();
+        // Streams have no registered consumers, which EnforceConsumerDeletion is about.
         let planned = self.change(&stream, move |record, streams| {
             match record.status {
                 Status::Active | Status::Creating => {}

@@ -168,7 +168,7 @@ fn check(world: &World, model: &mut Model, what: &str) {
 
 #[test]
 fn a_crash_at_any_operation_leaves_plans_that_come_to_their_end() {
-    let seeds = std::env::var("MILLSTREAM_CRASH_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
+    let seeds = std::env::var("MILLSTREAM_CRASH_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(30);
     for seed in 0..seeds {
         let mut model = Model::default();
         let mut machine = machine(7_000 + seed);

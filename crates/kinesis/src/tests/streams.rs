@@ -209,8 +209,11 @@ fn a_lost_catalog_is_made_again_from_the_logs() {
     let env = machine.env();
     env.disk.remove_file(Path::new("/data/catalog")).expect("removed");
     let catalog = Catalog::open(&env, Path::new("/data/catalog")).expect("opens");
+    let complaints = crate::rebuild::compare(&*log, &catalog).expect("readable");
+    assert!(matches!(complaints.as_slice(), [one] if one.contains("belongs to no stream")), "{complaints:?}");
     let report = machine.block_on(crate::rebuild::rebuild(&log, &catalog)).expect("ends").expect("rebuilt");
     assert!(matches!(report.as_slice(), [crate::rebuild::Rebuilt::Stream { .. }]), "{report:?}");
+    assert_eq!(crate::rebuild::compare(&*log, &catalog), Ok(vec![]));
     drop(catalog);
     let kinesis = start(&machine, &log, &config).expect("starts");
     let world = World { machine, kinesis, log, context, config };
