@@ -1,5 +1,6 @@
 //! Who is measured, and how it is started.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,8 +12,6 @@ use crate::error::BenchError;
 pub const STREAM: &str = "bench";
 /// Its shards.
 pub const SHARDS: u32 = 4;
-/// On a free port, with no limits on shards and no log of requests.
-const FERROKINESIS_ARGUMENTS: [&str; 2] = ["--port", "0"];
 const ACCOUNT: &str = "000000000000";
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -36,20 +35,27 @@ impl Contestant {
     }
 
     /// How to start it with its files under `dir`.
-    #[must_use]
-    pub fn command(&self, dir: &Path) -> ServerCommand {
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub fn command(&self, dir: &Path) -> Result<ServerCommand, BenchError> {
         let output = dir.join(format!("{}.log", self.name()));
         match self {
             Self::Millstream(program) => {
                 let more = ["--limits", "none", "--transition-delay", "0ms", "--log-level", "warn"];
-                ServerCommand::millstream(program, &dir.join("data"), &output, &more)
+                Ok(ServerCommand::millstream(program, &dir.join("data"), &output, &more))
             }
-            Self::Ferrokinesis(program) => ServerCommand {
-                program: program.clone(),
-                arguments: FERROKINESIS_ARGUMENTS.iter().map(|argument| (*argument).to_owned()).collect(),
-                ready: "listening on http://".to_owned(),
-                output,
-            },
+            Self::Ferrokinesis(program) => {
+                // It does not say which port it took, so it is given one.
+                let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+                let arguments = ["--port", &port, "--create-stream-ms", "0", "--access-log", "false"];
+                Ok(ServerCommand {
+                    program: program.clone(),
+                    arguments: arguments.map(str::to_owned).to_vec(),
+                    ready: "Listening at http://".to_owned(),
+                    output,
+                })
+            }
         }
     }
 
@@ -59,7 +65,7 @@ impl Contestant {
     /// When it does not start or the stream cannot be made.
     pub async fn start(&self, dir: &Path) -> Result<(Server, Endpoint), BenchError> {
         std::fs::create_dir_all(dir)?;
-        let server = Server::start(&self.command(dir), START_LIMIT)?;
+        let server = Server::start(&self.command(dir)?, START_LIMIT)?;
         let endpoint = endpoint(&server)?;
         let mut kinesis = Kinesis::open(&endpoint).await?;
         kinesis.create_stream(STREAM, SHARDS).await?;

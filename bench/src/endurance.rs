@@ -54,7 +54,7 @@ pub async fn run(who: &Contestant, dir: &Path, records: u64) -> Result<Endurance
         first_record_ms: Vec::new(),
     };
     println!("{records} records put, VmHWM {:?} bytes", found.peak_memory);
-    let command = who.command(&dir);
+    let command = who.command(&dir)?;
     for _ in 0..STARTS {
         match server.stop(STOP_LIMIT)? {
             Some(status) if status.success() => {}
