@@ -41,7 +41,7 @@ def test_what_is_measured(world: World) -> None:
     world.put(name)
     world.refused("DescribeStream", StreamName="nowhere")
     text = page(world, "metrics").body.decode()
-    for part in ("commit", "sync", "batch", "in_flight", "cache", "refus", "free"):
+    for part in ("commits_total", "sync_seconds", "commit_bytes", "in_flight_bytes", "cache_hits", "refus", "free", "logs"):
         assert re.search(rf"^millstream_\w*{part}", text, re.M), f"no metric about {part}"
 
 

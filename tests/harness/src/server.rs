@@ -79,9 +79,13 @@ impl Server {
     pub fn spawn(command: &ServerCommand) -> io::Result<Self> {
         let output = OpenOptions::new().create(true).append(true).read(true).open(&command.output)?;
         let printed_before = output.metadata()?.len();
-        let child = Command::new(&command.program)
+        let mut process = Command::new(&command.program);
+        // What is in the environment for others must not configure the server.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MILLSTREAM_")) {
+            process.env_remove(name);
+        }
+        let child = process
             .args(&command.arguments)
-            .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output.try_clone()?)
