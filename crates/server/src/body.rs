@@ -37,6 +37,8 @@ pub(crate) struct BodyRules {
 const DISCARD: usize = 4;
 
 /// Reads the whole body; what it takes is held by `permit`.
+///
+/// A body whose announced length is beyond anything that would be dropped is refused before it is read.
 pub(crate) async fn read<B>(body: B, rules: BodyRules, permit: &mut Permit) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes>,
@@ -45,6 +47,9 @@ where
     let mut body = pin!(body);
     let mut gathered = Gathered::default();
     let mut discarding = declared > rules.max as u64;
+    if declared > (rules.max * DISCARD) as u64 {
+        return Err(BodyError::TooLarge);
+    }
     let mut total = 0usize;
     loop {
         let mut window = pin!(runtime::sleep(rules.pace.window));
@@ -79,7 +84,7 @@ where
             gathered.add(data, declared);
         }
         if moved < rules.pace.bytes {
-            return Err(BodyError::TooSlow);
+            return Err(if discarding { BodyError::TooLarge } else { BodyError::TooSlow });
         }
     }
 }

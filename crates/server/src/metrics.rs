@@ -22,6 +22,19 @@ pub const CONNECTIONS: &str = "millstream_connections";
 /// Connections closed by the server because of their peer, by reason.
 pub const CONNECTIONS_CUT: &str = "millstream_connections_cut_total";
 
+/// Why requests are refused: every `reason` of [`REFUSALS`].
+pub(crate) const REASONS: [&str; 9] = [
+    "authentication",
+    "broken_off",
+    "foreign_host",
+    "foreign_origin",
+    "malformed",
+    "no_memory",
+    "too_large",
+    "too_slow",
+    "unknown_operation",
+];
+
 /// Registers descriptions and units.
 pub fn describe() {
     describe_counter!(REQUESTS, "Requests answered, by operation and error code");
@@ -49,6 +62,10 @@ impl Meters {
             let name = operation.name();
             (counter!(REQUESTS, "operation" => name, "code" => "OK"), histogram!(REQUEST_SECONDS, "operation" => name))
         };
+        // From the start, so that a first refusal is an increase that an alert can see.
+        for reason in REASONS {
+            counter!(REFUSALS, "reason" => reason).increment(0);
+        }
         Meters {
             operations: Operation::ALL.iter().map(operation).collect(),
             bytes_in: counter!(BYTES, "direction" => "in"),

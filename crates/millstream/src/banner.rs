@@ -1,0 +1,62 @@
+//! What is printed when the server starts.
+
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use crate::config::{Config, Durability, Storage};
+
+/// The lines before it is ready: version, endpoints, what is promised, and what to type next.
+pub fn greeting(config: &Config, addresses: &[SocketAddr], data: &Path) -> String {
+    let mut text = format!("Millstream {}\n", env!("CARGO_PKG_VERSION"));
+    let mut line = |name: &str, value: &str| {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "  {name:<15} {value}");
+    };
+    for address in addresses {
+        line("endpoint", &format!("http://{address}"));
+    }
+    line("data directory", &data.display().to_string());
+    match &config.storage {
+        Storage::Directory { durability: Durability::Fsync, .. } => {
+            line("durability", "fsync: a record is on disk before it is acknowledged");
+        }
+        Storage::Directory { durability: Durability::Relaxed(every), .. } => line(
+            "durability",
+            &format!(
+                "RELAXED: records are acknowledged before they are on disk; a crash of the machine can lose the last {} ms",
+                every.as_millis()
+            ),
+        ),
+        Storage::Ephemeral { max } => line(
+            "durability",
+            &format!("NONE (ephemeral): nothing is synced, and all is removed on exit; at most {} MiB", max >> 20),
+        ),
+    }
+    let reach = if config.allow_anonymous { ", also from other machines" } else { "" };
+    line("authentication", &format!("anonymous: any credentials will do{reach}"));
+    let endpoint = addresses.first().map(|address| reachable(*address)).unwrap_or_default();
+    let region = &config.region;
+    let _ = write!(
+        text,
+        "\nCreate a stream with\n\n  aws kinesis create-stream --stream-name my-stream --shard-count 1 --endpoint-url \
+         {endpoint}\n\nThe AWS CLI wants credentials; if there are none, first\n\n  export AWS_ACCESS_KEY_ID=test \
+         AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION={region}\n\n"
+    );
+    text
+}
+
+/// The lines that say it is ready, one for each listener.
+pub fn ready(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(|address| format!("listening on http://{address}\n")).collect()
+}
+
+/// The URL at which this machine reaches a listener: one on every address is also on loopback.
+fn reachable(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}

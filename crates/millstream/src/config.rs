@@ -1,0 +1,276 @@
+//! The configuration: flags over environment over a TOML file over defaults.
+
+mod layers;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use millstream_kinesis::Limits;
+use serde::Serialize;
+
+pub use layers::{ConfigError, Key, Layer, Raw, from_environment, from_file};
+use layers::{Layers, Source};
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// Where everything is kept, and how safely.
+    pub storage: Storage,
+    /// Quotas and throughput limits.
+    pub limits: LimitsChoice,
+    /// How long streams stay in CREATING, UPDATING and DELETING.
+    pub transition_delay: Duration,
+    /// Other machines are let in without authentication.
+    pub allow_anonymous: bool,
+    /// Further names that requests may give as `Host`.
+    pub allow_host: Vec<String>,
+    /// Origins of web pages that may use the server.
+    pub cors_origin: Vec<String>,
+    /// The region of requests whose credential names none.
+    pub region: String,
+    /// The account of access keys that are no account number.
+    pub account: String,
+    /// How long requests in flight may go on at shutdown.
+    pub drain: Duration,
+    /// Free space on the disk below which puts are refused, bytes.
+    pub min_free: u64,
+    /// Least severe lines that are logged.
+    pub log_level: LogLevel,
+    /// Form of the log.
+    pub log_format: LogFormat,
+}
+
+/// Where everything is kept, and how safely.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Storage {
+    /// A data directory.
+    Directory {
+        /// Its path.
+        path: PathBuf,
+        /// When a record is acknowledged.
+        durability: Durability,
+    },
+    /// A private temporary directory, never synced and removed on exit.
+    Ephemeral {
+        /// The most it may hold, bytes.
+        max: u64,
+    },
+}
+
+/// When a record is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// When it is on disk.
+    Fsync,
+    /// When it is written; it is on disk at most this much later.
+    Relaxed(Duration),
+}
+
+/// Which limits are enforced.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum LimitsChoice {
+    /// A set by its name.
+    Named(LimitsName),
+    /// AWS's, but for those that the table names.
+    Table(Box<Limits>),
+}
+
+/// The sets of limits that have a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitsName {
+    /// AWS's for a new account.
+    Aws,
+    /// None but those of the service model.
+    None,
+}
+
+impl LimitsChoice {
+    /// The limits.
+    pub fn limits(&self) -> Limits {
+        match self {
+            LimitsChoice::Named(LimitsName::Aws) => Limits::aws(),
+            LimitsChoice::Named(LimitsName::None) => Limits::none(),
+            LimitsChoice::Table(limits) => (**limits).clone(),
+        }
+    }
+}
+
+/// Least severe lines that are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line of text for people.
+    Text,
+    /// A JSON object per line.
+    Json,
+}
+
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4567);
+const DEFAULT_DATA_DIR: &str = "millstream-data";
+const DEFAULT_EPHEMERAL_MAX: u64 = 1 << 30;
+const DEFAULT_TRANSITION_DELAY: Duration = Duration::from_millis(500);
+const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
+const DEFAULT_MIN_FREE: u64 = 64 << 20;
+
+impl Config {
+    /// The configuration of `flags` over the variables of `environment` over `file` (over MILLSTREAM_CONFIG's file).
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the setting, where it was set, and what it may be.
+    pub fn load(
+        flags: Layer,
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        read: impl Fn(&Path) -> Result<String, ConfigError>,
+    ) -> Result<Config, ConfigError> {
+        let (environment, named_file) = from_environment(environment)?;
+        let mut layers = Layers::default();
+        if let Some(path) = file.map(Path::to_path_buf).or(named_file) {
+            layers.add(Source::File(path.clone()), from_file(&path, &read(&path)?)?);
+        }
+        layers.add(Source::Environment, environment);
+        layers.add(Source::Flag, flags);
+        Config::resolve(&layers)
+    }
+
+    fn resolve(layers: &Layers) -> Result<Config, ConfigError> {
+        layers.text(Key::Auth, values::auth)?;
+        let limits = match layers.table(Key::Limits)? {
+            Some(limits) => LimitsChoice::Table(Box::new(limits)),
+            None => LimitsChoice::Named(layers.text(Key::Limits, values::limits)?.unwrap_or(LimitsName::Aws)),
+        };
+        let config = Config {
+            listen: layers.list(Key::Listen, values::address)?.unwrap_or_else(|| vec![DEFAULT_LISTEN]),
+            storage: storage(layers)?,
+            limits,
+            transition_delay: layers.text(Key::TransitionDelay, values::duration)?.unwrap_or(DEFAULT_TRANSITION_DELAY),
+            allow_anonymous: layers.switch(Key::AllowAnonymous)?,
+            allow_host: layers.list(Key::AllowHost, values::host)?.unwrap_or_default(),
+            cors_origin: layers.list(Key::CorsOrigin, values::origin)?.unwrap_or_default(),
+            region: layers.text(Key::Region, values::region)?.unwrap_or_else(|| "us-east-1".to_owned()),
+            account: layers.text(Key::Account, values::account)?.unwrap_or_else(|| "000000000000".to_owned()),
+            drain: layers.text(Key::Drain, values::duration)?.unwrap_or(DEFAULT_DRAIN),
+            min_free: layers.text(Key::MinFree, values::size)?.unwrap_or(DEFAULT_MIN_FREE),
+            log_level: layers.text(Key::LogLevel, values::log_level)?.unwrap_or(LogLevel::Info),
+            log_format: layers.text(Key::LogFormat, values::log_format)?.unwrap_or(LogFormat::Text),
+        };
+        let open = config.listen.iter().find(|address| !address.ip().to_canonical().is_loopback());
+        if let Some(address) = open.filter(|_| !config.allow_anonymous) {
+            let what = format!(
+                "{address} lets other machines in, and there is no authentication: listen on 127.0.0.1, or say \
+                 --allow-anonymous"
+            );
+            return Err(layers.wrong(Key::Listen, &what));
+        }
+        Ok(config)
+    }
+
+    /// The configuration as a TOML file, defaults included.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        let mut shown = Shown {
+            listen: self.listen.iter().map(SocketAddr::to_string).collect(),
+            data_dir: None,
+            durability: None,
+            ephemeral: false,
+            ephemeral_max: None,
+            transition_delay: values::show_duration(self.transition_delay),
+            auth: "anonymous",
+            allow_anonymous: self.allow_anonymous,
+            allow_host: &self.allow_host,
+            cors_origin: &self.cors_origin,
+            region: &self.region,
+            account: &self.account,
+            drain: values::show_duration(self.drain),
+            min_free: values::show_size(self.min_free),
+            log_level: self.log_level,
+            log_format: self.log_format,
+            limits: &self.limits,
+        };
+        match &self.storage {
+            Storage::Directory { path, durability } => {
+                shown.data_dir = Some(path.display().to_string());
+                shown.durability = Some(durability.to_string());
+            }
+            Storage::Ephemeral { max } => {
+                shown.ephemeral = true;
+                shown.ephemeral_max = Some(values::show_size(*max));
+            }
+        }
+        toml::to_string(&shown)
+    }
+}
+
+impl std::fmt::Display for Durability {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Durability::Fsync => f.write_str("fsync"),
+            Durability::Relaxed(every) => write!(f, "relaxed={}", every.as_millis()),
+        }
+    }
+}
+
+/// Where everything is kept: settings of the one kind make no sense with the other.
+fn storage(layers: &Layers) -> Result<Storage, ConfigError> {
+    if layers.switch(Key::Ephemeral)? {
+        for key in [Key::DataDir, Key::Durability] {
+            if layers.has(key) {
+                return Err(layers.wrong(key, "nothing is kept with ephemeral = true: set one or the other"));
+            }
+        }
+        let max = layers.text(Key::EphemeralMax, values::size)?.unwrap_or(DEFAULT_EPHEMERAL_MAX);
+        return Ok(Storage::Ephemeral { max });
+    }
+    if layers.has(Key::EphemeralMax) {
+        return Err(layers.wrong(Key::EphemeralMax, "counts only with --ephemeral (ephemeral = true)"));
+    }
+    let path = layers.text(Key::DataDir, values::path)?.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
+    let durability = layers.text(Key::Durability, values::durability)?.unwrap_or(Durability::Fsync);
+    Ok(Storage::Directory { path, durability })
+}
+
+/// The form in which the configuration is printed.
+#[derive(Serialize)]
+struct Shown<'a> {
+    listen: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_dir: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    durability: Option<String>,
+    ephemeral: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ephemeral_max: Option<String>,
+    transition_delay: String,
+    auth: &'a str,
+    allow_anonymous: bool,
+    allow_host: &'a [String],
+    cors_origin: &'a [String],
+    region: &'a str,
+    account: &'a str,
+    drain: String,
+    min_free: String,
+    log_level: LogLevel,
+    log_format: LogFormat,
+    // Last: a table ends the keys before it.
+    limits: &'a LimitsChoice,
+}

@@ -1,0 +1,139 @@
+use super::*;
+
+fn load(flags: &[(Key, Raw)], environment: &[(&str, &str)], file: Option<&str>) -> Result<Config, String> {
+    let flags = flags.iter().cloned().collect();
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let path = file.map(|_| Path::new("m.toml"));
+    Config::load(flags, path, environment, |_| Ok(file.unwrap_or_default().to_owned())).map_err(|error| error.0)
+}
+
+fn text(value: &str) -> Raw {
+    Raw::Text(value.to_owned())
+}
+
+fn from_toml(file: &str) -> Result<Config, String> {
+    load(&[], &[], Some(file))
+}
+
+#[test]
+fn defaults() {
+    let config = load(&[], &[], None).unwrap();
+    assert_eq!(config.listen, ["127.0.0.1:4567".parse().unwrap()]);
+    let path = PathBuf::from("millstream-data");
+    assert_eq!(config.storage, Storage::Directory { path, durability: Durability::Fsync });
+    assert_eq!(config.limits.limits(), Limits::aws());
+    assert_eq!(config.transition_delay, Duration::from_millis(500));
+    assert_eq!((&*config.region, &*config.account), ("us-east-1", "000000000000"));
+}
+
+#[test]
+fn flags_cover_the_environment_which_covers_the_file() {
+    let file = "region = \"eu-west-1\"\naccount = \"111111111111\"\ndrain = \"1s\"\n";
+    let environment = [("MILLSTREAM_REGION", "eu-west-2"), ("MILLSTREAM_DRAIN", "2s"), ("HOME", "/")];
+    let config = load(&[(Key::Region, text("eu-west-3"))], &environment, Some(file)).unwrap();
+    assert_eq!((&*config.region, &*config.account), ("eu-west-3", "111111111111"));
+    assert_eq!(config.drain, Duration::from_secs(2));
+}
+
+#[test]
+fn variables_have_lists_and_switches() {
+    let environment = [
+        ("MILLSTREAM_LISTEN", "0.0.0.0:1, [::]:2"),
+        ("MILLSTREAM_ALLOW_ANONYMOUS", "true"),
+        ("MILLSTREAM_CONFIG", "x"),
+    ];
+    let config = load(&[], &environment, None).unwrap();
+    assert_eq!(config.listen.len(), 2);
+    let error = load(&[], &[("MILLSTREAM_EPHEMERAL", "perhaps")], None).unwrap_err();
+    assert_eq!(error, "MILLSTREAM_EPHEMERAL: \"perhaps\" is neither true nor false");
+    assert!(load(&[], &[("MILLSTREAM_DURABILTY", "fsync")], None).unwrap_err().starts_with("MILLSTREAM_DURABILTY: "));
+    assert!(load(&[], &[("MILLSTREAM_SERVICE_HOST", "x"), ("MILLSTREAM_PORT_4567_TCP", "x")], None).is_ok());
+}
+
+#[test]
+fn errors_name_the_place() {
+    let error = load(&[(Key::MinFree, text("much"))], &[], None).unwrap_err();
+    assert!(error.starts_with("--min-free: \"much\" is not a size"), "{error}");
+    let error = from_toml("min_free = \"much\"").unwrap_err();
+    assert!(error.starts_with("m.toml: min_free: \"much\" is not a size"), "{error}");
+    let error = from_toml("no_such_key = 1").unwrap_err();
+    assert!(error.starts_with("m.toml: no_such_key: there is no such setting"), "{error}");
+    let error = from_toml("\nregion = \"open\n").unwrap_err();
+    assert!(error.starts_with("m.toml: line 2: "), "{error}");
+    assert_eq!(from_toml("region = 5").unwrap_err(), "m.toml: region: a text in quotes is wanted");
+    for wrong in ["listen = []", "listen = \"a\"", "ephemeral = \"x\"", "limits = 5", "listen = [5]"] {
+        let error = from_toml(wrong).unwrap_err();
+        assert!(error.starts_with("m.toml: ") && !error.contains('\n'), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn limits_by_name() {
+    let config = from_toml("[limits]\non_demand_streams = 7\nshards_in_region = \"none\"\n").unwrap();
+    let limits = config.limits.limits();
+    assert_eq!(limits.on_demand_streams.get(), Some(7));
+    assert_eq!(limits.shards_in_region.get(), None);
+    assert_eq!(limits.tags, Limits::aws().tags);
+    assert_eq!(from_toml("limits = \"none\"").unwrap().limits.limits(), Limits::none());
+    let error = from_toml("[limits]\nno_such_limit = 7\n").unwrap_err();
+    assert!(error.starts_with("m.toml: limits: ") && error.contains("no_such_limit"), "{error}");
+}
+
+#[test]
+fn other_machines_need_an_explicit_word() {
+    let error = from_toml("listen = [\"0.0.0.0:4567\"]").unwrap_err();
+    assert!(error.starts_with("m.toml: listen: 0.0.0.0:4567") && error.contains("--allow-anonymous"), "{error}");
+    assert!(from_toml("listen = [\"0.0.0.0:4567\"]\nallow_anonymous = true").is_ok());
+    assert!(from_toml("listen = [\"[::1]:4567\", \"127.9.9.9:1\", \"[::ffff:127.0.0.1]:1\"]").is_ok());
+}
+
+#[test]
+fn ephemeral_goes_with_nothing_that_is_kept() {
+    assert_eq!(from_toml("ephemeral = true").unwrap().storage, Storage::Ephemeral { max: 1 << 30 });
+    assert!(from_toml("ephemeral = true\ndata_dir = \"x\"").unwrap_err().starts_with("m.toml: data_dir: "));
+    assert!(from_toml("ephemeral = true\ndurability = \"fsync\"").unwrap_err().starts_with("m.toml: durability: "));
+    assert!(from_toml("ephemeral_max = \"1MiB\"").unwrap_err().starts_with("m.toml: ephemeral_max: "));
+}
+
+#[test]
+fn iam_is_refused_by_name() {
+    let error = load(&[(Key::Auth, text("iam"))], &[], None).unwrap_err();
+    assert!(error.starts_with("--auth: iam is not in this version"), "{error}");
+}
+
+#[test]
+fn what_is_printed_is_a_file_with_the_same_meaning() {
+    for file in [
+        "",
+        "ephemeral = true\nephemeral_max = \"10MB\"\nallow_host = [\"a.b\"]\ncors_origin = [\"http://a:1\"]\n",
+        "durability = \"relaxed=50\"\ndata_dir = 'a \"b\" \\ c'\nmin_free = \"1000B\"\ndrain = \"90s\"\nlimits = \"none\"\n",
+        "transition_delay = \"0\"\nlog_level = \"trace\"\nlog_format = \"json\"\n[limits]\ncall_rates = false\n",
+    ] {
+        let config = from_toml(file).unwrap();
+        let printed = config.to_toml().unwrap();
+        let again = from_toml(&printed).unwrap();
+        assert_eq!(again, config, "{printed}");
+        assert_eq!(again.to_toml().unwrap(), printed);
+    }
+}
+
+#[test]
+fn sizes_and_durations_are_strict() {
+    for (text, bytes) in [("0", 0), ("1B", 1), ("64MiB", 64 << 20), ("1GB", 1_000_000_000), ("2TiB", 2 << 40)] {
+        assert_eq!(values::size(text), Ok(bytes));
+        assert_eq!(values::size(&values::show_size(bytes)), Ok(bytes));
+    }
+    for text in ["", "5", "MiB", "-1MiB", "1.5GiB", "1 MiB", "1mib", "99999999TiB", "18446744073709551616B"] {
+        assert!(values::size(text).is_err(), "{text}");
+    }
+    for (text, ms) in [("0", 0), ("0ms", 0), ("500ms", 500), ("10s", 10_000), ("5m", 300_000), ("1h", 3_600_000)] {
+        assert_eq!(values::duration(text), Ok(Duration::from_millis(ms)));
+        assert_eq!(values::duration(&values::show_duration(Duration::from_millis(ms))), Ok(Duration::from_millis(ms)));
+    }
+    for text in ["", "5", "s", "-1s", "1.5s", "1 s", "1d", "+1s"] {
+        assert!(values::duration(text).is_err(), "{text}");
+    }
+    for text in ["relaxed", "relaxed=", "relaxed=0", "relaxed=60001", "relaxed=+5", "FSYNC", "relaxed=soon"] {
+        assert!(values::durability(text).is_err(), "{text}");
+    }
+}

@@ -1,0 +1,233 @@
+//! The data directory: its lock, its format, and where things are in it.
+
+use std::io::{self, IoSlice};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use millstream_env::{Disk, DiskFile, Env, RandomExt};
+
+/// The newest format of a data directory that this version knows, and the one it writes.
+const FORMAT: u32 = 1;
+const FORMAT_NAME: &str = "millstream-data";
+
+/// Owned by this process until it is dropped.
+pub struct DataDir {
+    path: PathBuf,
+    /// Holding it open holds the lock.
+    _lock: Box<dyn DiskFile>,
+}
+
+/// Why a data directory can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// It can't be made, or not be written to.
+    #[error("{}: cannot be used as a data directory: {error}", path.display())]
+    Unusable {
+        /// The file or directory that the system refused.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+    /// Another process has it.
+    #[error("{}: in use by the Millstream with process id {pid}: stop that one first, or use another directory", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The owner's process id, as far as it is known.
+        pid: String,
+    },
+    /// It holds something else.
+    #[error("{}: holds other files and is no data directory of Millstream: use an empty or a new one", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is none.
+    #[error("{}: there is no data directory of Millstream", path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A newer Millstream wrote it.
+    #[error("{}: has data format {found}, but Millstream {} knows formats up to {FORMAT}: it needs a version that knows format {found}", path.display(), env!("CARGO_PKG_VERSION"))]
+    Newer {
+        /// The directory.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// Its `format` file can't be understood.
+    #[error("{}: is damaged: it should say {FORMAT_NAME} {FORMAT}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl DataDir {
+    /// Takes the directory, and makes it if it does not exist.
+    pub fn create(env: &Env, path: &Path) -> Result<DataDir, DataDirError> {
+        let disk = &*env.disk;
+        disk.create_dir_all(path).map_err(|error| unusable(path, error))?;
+        restrict(path);
+        let taken = DataDir::take(disk, path)?;
+        let format = path.join("format");
+        if disk.exists(&format) {
+            check_format(disk, path, &format)?;
+            return Ok(taken);
+        }
+        let entries = disk.list(path).map_err(|error| unusable(path, error))?;
+        // A start that was cut short leaves the lock and perhaps the file on its way to its name.
+        let ours = ["LOCK", "format.tmp", "lost+found"];
+        if entries.iter().any(|entry| !ours.contains(&entry.name.as_str())) {
+            return Err(DataDirError::Foreign { path: path.to_path_buf() });
+        }
+        let text = format!("{FORMAT_NAME} {FORMAT}\n");
+        disk.write_file(&format, text.as_bytes()).map_err(|error| unusable(&format, error))?;
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            // The new directory's own name. A parent that can't be opened for it is not ours to sync.
+            let _ = disk.sync_dir(parent);
+        }
+        Ok(taken)
+    }
+
+    /// Takes a directory that exists.
+    pub fn open(env: &Env, path: &Path) -> Result<DataDir, DataDirError> {
+        let disk = &*env.disk;
+        let format = path.join("format");
+        if !disk.exists(&format) {
+            return Err(DataDirError::Missing { path: path.to_path_buf() });
+        }
+        let taken = DataDir::take(disk, path)?;
+        check_format(disk, path, &format)?;
+        Ok(taken)
+    }
+
+    fn take(disk: &dyn Disk, path: &Path) -> Result<DataDir, DataDirError> {
+        let file = path.join("LOCK");
+        let lock = match disk.lock(&file) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let pid = disk.read_file(&file).map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+                let pid = pid.ok().filter(|pid| !pid.is_empty()).unwrap_or_else(|| "unknown".to_owned());
+                return Err(DataDirError::InUse { path: path.to_path_buf(), pid });
+            }
+            Err(error) => return Err(unusable(&file, error)),
+        };
+        let pid = format!("{}\n", std::process::id());
+        lock.set_len(0)
+            .and_then(|()| lock.write_all_at(&[IoSlice::new(pid.as_bytes())], 0))
+            .map_err(|error| unusable(&file, error))?;
+        Ok(DataDir { path: path.to_path_buf(), _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The log engine's directory.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("log")
+    }
+
+    /// The catalog's file.
+    pub fn catalog(&self) -> PathBuf {
+        self.path.join("catalog.redb")
+    }
+
+    /// The file of the keys that seal iterators and tokens.
+    pub fn keys(&self) -> PathBuf {
+        self.path.join("keys")
+    }
+}
+
+/// A path for a directory of this process alone, in the system's temporary directory.
+pub fn temporary(env: &Env) -> PathBuf {
+    std::env::temp_dir().join(format!("millstream-{}-{:016x}", std::process::id(), env.random.u64()))
+}
+
+fn unusable(path: &Path, error: io::Error) -> DataDirError {
+    DataDirError::Unusable { path: path.to_path_buf(), error }
+}
+
+/// What is stored is nobody else's business, also where the directory was made by other means (a volume, `mkdir`).
+fn restrict(path: &Path) {
+    let private = std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 == 0);
+    if !private && let Err(error) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)) {
+        tracing::warn!(path = %path.display(), %error, "the data directory is open to other users");
+    }
+}
+
+fn check_format(disk: &dyn Disk, path: &Path, file: &Path) -> Result<(), DataDirError> {
+    let bytes = disk.read_file(file).map_err(|error| unusable(file, error))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut words = text.split_whitespace();
+    let number = match (words.next(), words.next()) {
+        (Some(FORMAT_NAME), Some(number)) => number.parse::<u32>().ok(),
+        _ => None,
+    };
+    match number {
+        Some(1..=FORMAT) => Ok(()),
+        Some(found) if found > FORMAT => Err(DataDirError::Newer { path: path.to_path_buf(), found }),
+        _ => Err(DataDirError::Damaged { path: file.to_path_buf() }),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)]
+mod tests {
+    use super::*;
+
+    fn env() -> Env {
+        Env::real(1)
+    }
+
+    #[test]
+    fn a_directory_is_made_private_and_taken_once() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("a/b");
+        let taken = DataDir::create(&env(), &path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(std::fs::read_to_string(path.join("format")).unwrap(), "millstream-data 1\n");
+        let text = DataDir::create(&env(), &path).err().unwrap().to_string();
+        assert!(text.contains(&std::process::id().to_string()), "{text}");
+        assert!(DataDir::open(&env(), &path).is_err());
+        drop(taken);
+        assert!(DataDir::open(&env(), &path).is_ok());
+        assert!(DataDir::create(&env(), &path).is_ok());
+    }
+
+    #[test]
+    fn an_open_directory_is_closed_to_others() {
+        let temporary = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(temporary.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let _taken = DataDir::create(&env(), temporary.path()).unwrap();
+        assert_eq!(std::fs::metadata(temporary.path()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn other_peoples_files_are_left_alone() {
+        let temporary = tempfile::tempdir().unwrap();
+        std::fs::write(temporary.path().join("thesis.tex"), "x").unwrap();
+        assert!(matches!(DataDir::create(&env(), temporary.path()), Err(DataDirError::Foreign { .. })));
+        assert!(matches!(DataDir::open(&env(), temporary.path()), Err(DataDirError::Missing { .. })));
+        let file = temporary.path().join("thesis.tex");
+        assert!(matches!(DataDir::create(&env(), &file), Err(DataDirError::Unusable { .. })));
+        assert!(matches!(DataDir::create(&env(), &file.join("x")), Err(DataDirError::Unusable { .. })));
+    }
+
+    #[test]
+    fn formats_are_told_apart() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("data");
+        drop(DataDir::create(&env(), &path).unwrap());
+        std::fs::write(path.join("format"), "millstream-data 2\n").unwrap();
+        let text = DataDir::create(&env(), &path).err().unwrap().to_string();
+        assert!(text.contains("needs a version that knows format 2"), "{text}");
+        for damaged in ["", "millstream-data", "millstream-data x", "millstream-data 0", "other 1"] {
+            std::fs::write(path.join("format"), damaged).unwrap();
+            assert!(matches!(DataDir::create(&env(), &path), Err(DataDirError::Damaged { .. })), "{damaged}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! `millstream serve`: opens what there is, wires it, serves, and closes in order.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{BuildError, PrometheusHandle};
+use millstream_catalog::{Catalog, CatalogError};
+use millstream_env::{Env, runtime};
+use millstream_kinesis::{AllowAll, Hooks, Kinesis, KinesisConfig, OpenError};
+use millstream_log::Log;
+use millstream_log::segment::{self, SegmentConfig, SegmentEngine};
+use millstream_server::{BindError, HealthSource, RunError, Server, ServerConfig};
+use tokio::sync::Semaphore;
+
+use crate::config::{Config, Durability, Storage};
+use crate::data_dir::{self, DataDir, DataDirError};
+use crate::meter::Metrics;
+use crate::signals::Stops;
+use crate::{banner, logging, metrics};
+
+/// How often the log's periodic work is done, at least.
+const TICK: Duration = Duration::from_millis(250);
+/// Ticks that may be under way at once: a slow plan must not hold up the log.
+const TICKS_AT_ONCE: usize = 4;
+/// How often samples of histograms are folded into their buckets.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// Exit code of a stop that was not waited for.
+const INTERRUPTED: i32 = 130;
+
+/// Why the server did not start, or did not run.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum ServeError {
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error("{}: the log cannot be opened: {error}", path.display())]
+    Log { path: PathBuf, error: io::Error },
+    #[error("{}: the catalog cannot be opened: {error}; `millstream check --repair` can make it again from the logs", path.display())]
+    Catalog { path: PathBuf, error: CatalogError },
+    #[error("the service cannot be opened: {0}")]
+    Kinesis(#[from] OpenError),
+    #[error("metrics cannot be recorded: {0}")]
+    Metrics(#[from] BuildError),
+    #[error("the runtime cannot be started: {0}")]
+    Runtime(io::Error),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// Serves until a signal stops it.
+pub fn run(config: Config, env: Env) -> Result<(), ServeError> {
+    logging::start(config.log_level, config.log_format);
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
+    let temporary = match &config.storage {
+        Storage::Directory { .. } => None,
+        Storage::Ephemeral { .. } => Some(Temporary { path: data_dir::temporary(&env), env: env.clone() }),
+    };
+    let path = match (&config.storage, &temporary) {
+        (Storage::Directory { path, .. }, _) => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+        (Storage::Ephemeral { .. }, temporary) => temporary.as_ref().map(|t| t.path.clone()).unwrap_or_default(),
+    };
+    let data = DataDir::create(&env, &path)?;
+    let recorder = metrics::install()?;
+    let opened = open(&config, &env, &data)?;
+    let result = runtime.block_on(serve(&config, env, &data, opened, recorder, temporary.as_ref()));
+    // Jobs that are left on the pool have nothing more to do; the process ends them.
+    runtime.shutdown_background();
+    drop(data);
+    drop(temporary);
+    result
+}
+
+/// Opens the log, the catalog and the service over them.
+fn open(config: &Config, env: &Env, data: &DataDir) -> Result<Arc<Kinesis>, ServeError> {
+    let mut engine = SegmentConfig::new(data.log());
+    engine.min_free = config.min_free;
+    match &config.storage {
+        Storage::Directory { durability, .. } => {
+            engine.durability = match durability {
+                Durability::Fsync => segment::Durability::Fsync,
+                Durability::Relaxed(every) => segment::Durability::Relaxed(*every),
+            };
+        }
+        Storage::Ephemeral { max } => {
+            engine.durability = segment::Durability::None;
+            engine.max_bytes = *max;
+        }
+    }
+    let log: Arc<dyn Log> =
+        SegmentEngine::open(env.clone(), engine).map_err(|error| ServeError::Log { path: data.log(), error })?;
+    let catalog =
+        Catalog::open(env, &data.catalog()).map_err(|error| ServeError::Catalog { path: data.catalog(), error })?;
+    let mut settings = KinesisConfig::new(data.keys());
+    settings.limits = config.limits.limits();
+    settings.transition_delay = config.transition_delay;
+    let hooks = Hooks { authorizer: Arc::new(AllowAll), meter: Arc::new(Metrics::new()) };
+    Ok(Kinesis::open(env.clone(), log, catalog, settings, hooks)?)
+}
+
+async fn serve(
+    config: &Config,
+    env: Env,
+    data: &DataDir,
+    kinesis: Arc<Kinesis>,
+    recorder: PrometheusHandle,
+    temporary: Option<&Temporary>,
+) -> Result<(), ServeError> {
+    let mut stops = Stops::take().map_err(ServeError::Runtime)?;
+    let health = {
+        let (kinesis, recorder) = (Arc::clone(&kinesis), recorder.clone());
+        HealthSource { problems: Arc::new(move || kinesis.problems()), metrics: Arc::new(move || recorder.render()) }
+    };
+    let server = Server::bind(server_config(config), env.clone(), Arc::clone(&kinesis) as Arc<_>, health);
+    let server = match server {
+        Ok(server) => server,
+        Err(error) => {
+            kinesis.close().await;
+            return Err(error.into());
+        }
+    };
+    runtime::spawn(drive(Arc::clone(&kinesis), env));
+    runtime::spawn(upkeep(recorder));
+    crate::say(&banner::greeting(config, server.addresses(), data.path()));
+    crate::say(&banner::ready(server.addresses()));
+
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let work = async {
+        let drained = server.run(async { drop(stopped.await) }).await;
+        kinesis.close().await;
+        drained
+    };
+    let signals = async {
+        let name = stops.next().await;
+        tracing::info!(signal = name, "stopping: requests in flight are finished, no others are taken");
+        // The server is there until `work` has ended.
+        let _ = stop.send(());
+        stops.next().await
+    };
+    tokio::select! {
+        drained = work => {
+            let drained = drained?;
+            if drained.cut > 0 {
+                tracing::warn!(connections = drained.cut, "requests took longer than the drain and were cut");
+            }
+            tracing::info!("stopped");
+            Ok(())
+        }
+        name = signals => {
+            tracing::warn!(signal = name, "stopped at once");
+            if let Some(temporary) = temporary {
+                temporary.remove();
+            }
+            std::process::exit(INTERRUPTED);
+        }
+    }
+}
+
+fn server_config(config: &Config) -> ServerConfig {
+    let mut server = ServerConfig::new(config.region.as_str(), config.account.as_str());
+    server.listen.clone_from(&config.listen);
+    server.allow_hosts.clone_from(&config.allow_host);
+    server.cors_origins.clone_from(&config.cors_origin);
+    server.drain = config.drain;
+    // A page of records in base64, and the JSON around them.
+    server.large_answer = config.limits.limits().get_records_page() / 3 * 4 + (1 << 20);
+    server
+}
+
+/// Has the service do what is due: when it says so, and at least every [`TICK`].
+async fn drive(kinesis: Arc<Kinesis>, env: Env) {
+    let wake = kinesis.wake();
+    let places = Arc::new(Semaphore::new(TICKS_AT_ONCE));
+    loop {
+        if let Ok(place) = Arc::clone(&places).acquire_owned().await {
+            let kinesis = Arc::clone(&kinesis);
+            runtime::spawn(async move {
+                kinesis.tick().await;
+                drop(place);
+            });
+        }
+        // A plan that is overdue is being worked on; it needs no tick of its own.
+        let due = kinesis.next_due().map(|due| Duration::from_millis(due.saturating_sub(env.clock.now())));
+        let pause = due.filter(|due| !due.is_zero()).unwrap_or(TICK).min(TICK);
+        tokio::select! {
+            () = wake.notified() => {}
+            () = runtime::sleep(pause) => {}
+        }
+    }
+}
+
+/// Keeps the recorder's memory bounded between scrapes.
+async fn upkeep(recorder: PrometheusHandle) {
+    loop {
+        runtime::sleep(UPKEEP).await;
+        recorder.run_upkeep();
+    }
+}
+
+/// Lets the process open as many files as it may: the usual soft limit is meant for programs that use `select`.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::debug!(%error, "the limit on open files stays as it is");
+    }
+}
+
+/// A private directory that goes when it is dropped.
+struct Temporary {
+    path: PathBuf,
+    env: Env,
+}
+
+impl Temporary {
+    fn remove(&self) {
+        match self.env.disk.remove_dir_all(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(path = %self.path.display(), %error, "the temporary directory could not be removed");
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
