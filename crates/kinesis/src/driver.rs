@@ -62,6 +62,7 @@ impl Kinesis {
             }
         }
         all(trims).await;
+        self.stamp_clock(false).await;
     }
 
     /// When the next plan or trim is due, ms since the epoch; `None` if nothing is planned. May lie in the past.
@@ -81,6 +82,7 @@ impl Kinesis {
 
     /// Ends every open commit, syncs and closes the log. Puts after it are refused.
     pub async fn close(&self) {
+        self.stamp_clock(true).await;
         self.log.close().await;
     }
 

@@ -7,6 +7,7 @@
 
 mod account;
 mod change;
+mod clock;
 mod describe;
 mod driver;
 pub mod hash;

@@ -9,6 +9,7 @@ use millstream_log::Log;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::clock::{Stamped, start_clock};
 use crate::driver::{Troubles, millis};
 use crate::hooks::Hooks;
 use crate::rebuild::mismatches;
@@ -40,6 +41,7 @@ impl Kinesis {
         config: KinesisConfig,
         hooks: Hooks,
     ) -> Result<Arc<Kinesis>, OpenError> {
+        start_clock(&env, &catalog)?;
         let tokens = TokenKeys::load(&env, &config.token_keys)?;
         let records = catalog.transact_blocking(|tx| tx.scan::<StreamRecord>(&Key::all()))?;
         let first_trim = env.clock.now().saturating_add(millis(config.retention_interval));
@@ -57,6 +59,7 @@ impl Kinesis {
         }
         Ok(Arc::new(Kinesis {
             call_rates: CallRates::default(),
+            stamped: Stamped::default(),
             streams: Arc::new(ArcSwap::from_pointee(Streams::new(streams))),
             changing: Arc::default(),
             wake: Arc::new(Notify::new()),

@@ -33,12 +33,12 @@ pub struct KinesisConfig {
 }
 
 impl KinesisConfig {
-    /// AWS's limits, transitions of 500 ms, retention every minute.
+    /// AWS's limits, transitions of 500 ms, retention every quarter of an hour.
     pub fn new(token_keys: PathBuf) -> KinesisConfig {
         KinesisConfig {
             limits: Limits::aws(),
             transition_delay: Duration::from_millis(500),
-            retention_interval: Duration::from_secs(60),
+            retention_interval: Duration::from_secs(900),
             token_keys,
         }
     }
@@ -53,6 +53,7 @@ pub struct Kinesis {
     pub(crate) hooks: Hooks,
     pub(crate) tokens: TokenKeys,
     pub(crate) call_rates: CallRates,
+    pub(crate) stamped: crate::clock::Stamped,
     pub(crate) streams: Arc<ArcSwap<Streams>>,
     /// Held over a change of the catalog and of what `streams` shows of it, so that both go in the same order.
     pub(crate) changing: Arc<tokio::sync::Mutex<()>>,
