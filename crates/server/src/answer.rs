@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use hyper::body::{Body, Frame, SizeHint};
 
@@ -35,6 +35,7 @@ impl Reply {
     pub(crate) fn into_response(self, permit: Option<Permit>, mut open: OpenRequest) -> Response<Answer> {
         open.answered();
         let http1 = open.is_http1();
+        let length = self.body.len();
         let end = End { _permit: permit, _open: open };
         let answer = if self.body.is_empty() {
             Answer { data: None, _end: Some(end) }
@@ -44,6 +45,8 @@ impl Reply {
         let mut response = Response::new(answer);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
+        // hyper leaves it out of HTTP/2 answers without a body.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         if let Some(content_type) = self.content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
@@ -51,7 +54,7 @@ impl Reply {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if let Some(methods) = self.allow {
-            headers.insert(http::header::ALLOW, HeaderValue::from_static(methods));
+            headers.insert(ALLOW, HeaderValue::from_static(methods));
         }
         if self.close && http1 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

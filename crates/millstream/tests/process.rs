@@ -1,0 +1,282 @@
+//! The binary as a process: what it refuses to start with, and how it stops.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+    let ours = std::env::vars().filter(|(name, _)| name.starts_with("MILLSTREAM_"));
+    for (name, _) in ours {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+/// Runs `serve` with something wrong, and gives the one line it says.
+#[track_caller]
+fn refused(arguments: &[&str], code: i32) -> String {
+    let output = run(&[&["serve"], arguments].concat());
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.starts_with("millstream: "), "{text}");
+    text
+}
+
+struct Server {
+    child: Child,
+    greeting: String,
+    port: u16,
+}
+
+impl Server {
+    fn start(data: &Path, more: &[&str]) -> Server {
+        let data = data.to_str().unwrap();
+        Server::spawn(command(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data]).args(more))
+    }
+
+    fn spawn(command: &mut Command) -> Server {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut greeting = String::new();
+        let ready = lines.by_ref().map_while(Result::ok).find(|line| {
+            greeting.push_str(line);
+            greeting.push('\n');
+            line.starts_with("listening on ")
+        });
+        let Some(ready) = ready else {
+            let mut said = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            panic!("the server did not start: {said}");
+        };
+        let port = ready.rsplit(':').next().unwrap().parse().unwrap();
+        Server { child, greeting, port }
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(started.elapsed() < Duration::from_secs(30), "the server does not stop");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn call(&self, operation: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Amz-Target: Kinesis_20131202.{operation}\r\n\
+             Content-Type: application/x-amz-json-1.1\r\nX-Amz-Date: a\r\nAuthorization: A Credential=k,Signature=s,\
+             SignedHeaders=h\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn it_says_what_it_is_and_where() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"), &[]);
+    let endpoint = format!("http://127.0.0.1:{}", server.port);
+    for part in [
+        concat!("Millstream ", env!("CARGO_PKG_VERSION"), "\n"),
+        &dir.path().join("data").display().to_string(),
+        "fsync",
+        "anonymous",
+        &format!("aws kinesis create-stream --stream-name my-stream --shard-count 1 --endpoint-url {endpoint}\n"),
+        &format!("\nlistening on {endpoint}\n"),
+    ] {
+        assert!(server.greeting.contains(part), "{part}\n{}", server.greeting);
+    }
+    assert!(server.call("ListStreams", "{}").contains("\"StreamNames\":[]"));
+    let relaxed = Server::start(&dir.path().join("relaxed"), &["--durability", "relaxed=100"]);
+    assert!(relaxed.greeting.contains("RELAXED") && relaxed.greeting.contains("100 ms"), "{}", relaxed.greeting);
+}
+
+#[test]
+fn signals_stop_it_cleanly() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    for signal in ["TERM", "INT"] {
+        let mut server = Server::start(&data, &["--transition-delay", "0"]);
+        server.call("CreateStream", &format!("{{\"StreamName\":\"{signal}\",\"ShardCount\":1}}"));
+        server.signal(signal);
+        assert_eq!(server.wait().code(), Some(0));
+    }
+    let server = Server::start(&data, &[]);
+    assert!(server.call("ListStreams", "{}").contains("[\"INT\",\"TERM\"]"));
+    drop(server);
+    let check = run(&["check", data.to_str().unwrap()]);
+    assert_eq!(check.status.code(), Some(0), "{}", String::from_utf8_lossy(&check.stderr));
+}
+
+#[test]
+fn a_second_signal_does_not_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(&dir.path().join("data"), &["--drain", "1h"]);
+    let mut open = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    open.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n1").unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    server.signal("TERM");
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(server.child.try_wait().unwrap().is_none(), "it waits for the request");
+    server.signal("INT");
+    assert_eq!(server.wait().code(), Some(130));
+}
+
+#[test]
+fn one_directory_has_one_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let data = path.to_str().unwrap();
+    let server = Server::start(&path, &[]);
+    let pid = server.child.id().to_string();
+    let said = refused(&["--listen", "127.0.0.1:0", "--data-dir", data], 1);
+    assert!(said.contains(&pid) && said.contains(data), "{said}");
+    let check = run(&["check", data]);
+    assert_eq!(check.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&check.stderr).contains(&pid));
+    // A killed server leaves its lock behind for no one.
+    drop(server);
+    drop(Server::start(&path, &[]));
+}
+
+#[test]
+fn directories_it_cannot_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        let said = refused(&["--listen", "127.0.0.1:0", "--data-dir", path.to_str().unwrap()], 1);
+        assert!(said.contains(path.to_str().unwrap()), "{said}");
+    }
+    let said = refused(&["--data-dir", dir.path().to_str().unwrap()], 1);
+    assert!(said.contains("is no data directory of Millstream"), "{said}");
+    let data = dir.path().join("data");
+    drop(Server::start(&data, &[]));
+    std::fs::write(data.join("format"), "millstream-data 2\n").unwrap();
+    let said = refused(&["--data-dir", data.to_str().unwrap()], 1);
+    assert!(said.contains("needs a version that knows format 2"), "{said}");
+    let check = run(&["check", dir.path().join("nowhere").to_str().unwrap()]);
+    assert_eq!(check.status.code(), Some(1));
+}
+
+#[test]
+fn a_port_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let data = dir.path().join("data");
+    let said = refused(&["--listen", &address, "--data-dir", data.to_str().unwrap()], 1);
+    assert!(said.contains(&address), "{said}");
+}
+
+#[test]
+fn mistakes_in_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("m.toml");
+    let named = file.to_str().unwrap();
+    std::fs::write(&file, "no_such_key = 1\n").unwrap();
+    let said = refused(&["--config", named], 2);
+    assert!(said.contains("no_such_key") && said.contains(named), "{said}");
+    assert!(refused(&["--config", "/nowhere/m.toml"], 2).contains("/nowhere/m.toml"));
+    assert!(refused(&["--no-such-flag"], 2).contains("--no-such-flag"));
+    assert!(refused(&["--drain", "-1s"], 2).contains("--drain"));
+    assert!(refused(&["--auth", "iam"], 2).contains("iam"));
+    assert!(refused(&["--listen", "0.0.0.0:0"], 2).contains("--allow-anonymous"));
+    let output = command(&["serve"]).env("MILLSTREAM_DURABILTY", "fsync").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("MILLSTREAM_DURABILTY"));
+}
+
+#[test]
+fn the_effective_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("m.toml");
+    std::fs::write(&file, "region = \"eu-west-1\"\naccount = \"111111111111\"\n[limits]\ntags = 7\n").unwrap();
+    let arguments = ["serve", "--print-config", "--config", file.to_str().unwrap(), "--drain", "2s"];
+    let output = command(&arguments).env("MILLSTREAM_REGION", "eu-west-2").output().unwrap();
+    assert!(output.status.success());
+    let printed = String::from_utf8(output.stdout).unwrap();
+    for line in ["region = \"eu-west-2\"", "account = \"111111111111\"", "drain = \"2s\"", "tags = 7"] {
+        assert!(printed.lines().any(|known| known == line), "{line}\n{printed}");
+    }
+    std::fs::write(&file, &printed).unwrap();
+    let again = run(&arguments[..4]);
+    assert_eq!(String::from_utf8(again.stdout).unwrap(), printed);
+}
+
+#[test]
+fn an_ephemeral_server_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || {
+        Server::spawn(
+            command(&["serve", "--listen", "127.0.0.1:0", "--ephemeral", "--transition-delay", "0"])
+                .env("TMPDIR", dir.path()),
+        )
+    };
+    let entries = || std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap()).collect::<Vec<_>>();
+    let mut server = start();
+    assert!(server.greeting.contains("ephemeral"), "{}", server.greeting);
+    assert_eq!(entries()[0].metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    server.call("CreateStream", "{\"StreamName\":\"s\",\"ShardCount\":1}");
+    let put = server.call("PutRecord", "{\"StreamName\":\"s\",\"PartitionKey\":\"k\",\"Data\":\"YWJj\"}");
+    assert!(put.contains("SequenceNumber"), "{put}");
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(entries().len(), 0);
+    let mut server = start();
+    assert!(server.call("ListStreams", "{}").contains("\"StreamNames\":[]"));
+    // A second signal does not wait, but it does not leave anything behind either.
+    let mut open = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    open.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n1").unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    server.signal("TERM");
+    std::thread::sleep(Duration::from_millis(100));
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(130));
+    assert_eq!(entries().len(), 0);
+}
+
+#[test]
+fn small_commands() {
+    let version = concat!("millstream ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(String::from_utf8(run(&["version"]).stdout).unwrap(), version);
+    assert_eq!(String::from_utf8(run(&["--version"]).stdout).unwrap(), version);
+    for shell in ["bash", "zsh", "fish"] {
+        let output = run(&["completions", shell]);
+        assert!(output.status.success());
+        assert!(String::from_utf8(output.stdout).unwrap().contains("data-dir"));
+    }
+    let help = run(&["serve", "--help"]);
+    assert!(help.status.success());
+    assert!(String::from_utf8(help.stdout).unwrap().contains("--transition-delay"));
+}

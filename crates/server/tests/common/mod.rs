@@ -1,0 +1,227 @@
+//! A server over a service that is easy to steer, and a client that says exactly what it is told to.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, dead_code)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use millstream_api::kinesis::{GetRecordsOutput, Input, ListStreamsOutput, Output, PutRecordOutput, Record, Service};
+use millstream_api::{BoxFuture, Context, Error, ErrorCode};
+use millstream_env::Env;
+use millstream_server::{Drained, HealthSource, Server, ServerConfig};
+use tokio::sync::{Notify, oneshot};
+
+/// `ListStreams` answers with the caller's account, region and access key; `PutRecord` waits for the gate if it is
+/// closed; `GetRecords` answers with `page` bytes; everything else fails.
+#[derive(Default)]
+pub struct Fake {
+    pub page: AtomicUsize,
+    pub closed: AtomicBool,
+    pub gate: Notify,
+    pub entered: AtomicUsize,
+    pub requests: Mutex<Vec<String>>,
+}
+
+impl Service for Fake {
+    fn call<'a>(&'a self, context: &'a Context, input: Input<'a>) -> BoxFuture<'a, Result<Output, Error>> {
+        Box::pin(async move {
+            self.requests.lock().unwrap().push(context.request_id.clone());
+            match input {
+                Input::ListStreams(_) => Ok(Output::ListStreams(ListStreamsOutput {
+                    stream_names: [&context.account, &context.region, &context.access_key]
+                        .map(|text| text.to_string())
+                        .to_vec(),
+                    ..ListStreamsOutput::default()
+                })),
+                Input::CreateStream(_) => Ok(Output::CreateStream),
+                Input::PutRecord(_) => {
+                    self.entered.fetch_add(1, Ordering::SeqCst);
+                    if self.closed.load(Ordering::SeqCst) {
+                        self.gate.notified().await;
+                    }
+                    Ok(Output::PutRecord(PutRecordOutput::default()))
+                }
+                Input::GetRecords(_) => {
+                    let data = Bytes::from(vec![7; self.page.load(Ordering::SeqCst)]);
+                    let records = vec![Record { data, ..Record::default() }];
+                    Ok(Output::GetRecords(GetRecordsOutput { records, ..GetRecordsOutput::default() }))
+                }
+                Input::DescribeLimits(_) => Err(Error::bare(ErrorCode::InternalFailure)),
+                other => Err(Error::new(ErrorCode::ResourceNotFoundException, other.operation().name())),
+            }
+        })
+    }
+}
+
+/// A running server. Dropping it stops it.
+pub struct Running {
+    pub address: SocketAddr,
+    pub fake: Arc<Fake>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Drained>>,
+}
+
+impl Running {
+    pub fn start() -> Running {
+        Running::with(|_| {})
+    }
+
+    pub fn with(change: impl FnOnce(&mut ServerConfig)) -> Running {
+        let mut config = ServerConfig::new("us-east-1", "000000000000");
+        config.listen = vec!["127.0.0.1:0".parse().unwrap()];
+        config.drain = Duration::from_secs(5);
+        change(&mut config);
+        let fake = Arc::new(Fake::default());
+        let health = HealthSource {
+            problems: Arc::new(|| vec!["a disk is full".to_owned()]),
+            metrics: Arc::new(|| "a_metric 1\n".to_owned()),
+        };
+        let server = Server::bind(config, Env::real(1), Arc::clone(&fake) as Arc<dyn Service>, health).unwrap();
+        let address = server.addresses()[0];
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(server.run(async { drop(stopped.await) })).unwrap()
+        });
+        Running { address, fake, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub fn connect(&self) -> Connection {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        Connection { stream, read: Vec::new() }
+    }
+
+    /// One request on a connection of its own.
+    pub fn ask(&self, request: &str) -> Answer {
+        self.connect().ask(request)
+    }
+
+    /// Begins to stop, and does not wait.
+    pub fn begin_stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    pub fn wait(&mut self) -> Drained {
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.begin_stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+pub struct Connection {
+    pub stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Connection {
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).unwrap();
+    }
+
+    pub fn ask(&mut self, request: &str) -> Answer {
+        self.send(request);
+        self.answer().expect("an answer")
+    }
+
+    fn more(&mut self) -> bool {
+        let mut buffer = [0; 65536];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => false,
+            Ok(count) => {
+                self.read.extend_from_slice(&buffer[..count]);
+                true
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Bytes up to and with `end`.
+    pub fn until(&mut self, end: &str) -> Option<String> {
+        loop {
+            let found = self.read.windows(end.len()).position(|window| window == end.as_bytes());
+            if let Some(at) = found {
+                let rest = self.read.split_off(at + end.len());
+                let bytes = std::mem::replace(&mut self.read, rest);
+                return Some(String::from_utf8(bytes).unwrap());
+            }
+            if !self.more() {
+                return None;
+            }
+        }
+    }
+
+    /// The next answer; `None` if the connection ends before it.
+    pub fn answer(&mut self) -> Option<Answer> {
+        let head = self.until("\r\n\r\n")?;
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers: Vec<(String, String)> = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        let mut answer = Answer { status, headers, body: Vec::new() };
+        let length: usize = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
+        while self.read.len() < length {
+            if !self.more() {
+                return None;
+            }
+        }
+        let rest = self.read.split_off(length);
+        answer.body = std::mem::replace(&mut self.read, rest);
+        Some(answer)
+    }
+
+    /// Whether the server has closed the connection, with nothing more to say.
+    pub fn is_closed(&mut self) -> bool {
+        self.read.is_empty() && !self.more()
+    }
+}
+
+pub const JSON: &str = "application/x-amz-json-1.1";
+pub const SIGNED: &str = "X-Amz-Date: 20260101T000000Z\r\nAuthorization: AWS4-HMAC-SHA256 \
+    Credential=AKID/20260101/eu-west-1/kinesis/aws4_request, SignedHeaders=host, Signature=0\r\n";
+
+/// A POST with these header lines (each ends with `\r\n`).
+pub fn post(headers: &str, body: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// The header lines of a good call of `operation`.
+pub fn headers(operation: &str) -> String {
+    format!("X-Amz-Target: Kinesis_20131202.{operation}\r\nContent-Type: {JSON}\r\n{SIGNED}")
+}
+
+/// A good call.
+pub fn call(operation: &str, body: &str) -> String {
+    post(&headers(operation), body)
+}
