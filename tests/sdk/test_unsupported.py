@@ -33,6 +33,7 @@ def least(shape: object) -> object:
             "ConsumerARN": f"{arn}stream/nowhere/consumer/c:1",
             "QueueARN": f"{arn}queue/nowhere",
             "ChannelARN": f"{arn}channel/nowhere",
+            "RoleARN": "arn:aws:iam::000000000000:role/nobody",
         }
         return known.get(shape.name) or (shape.enum[0] if shape.enum else "a" * max(1, shape.metadata.get("min", 1)))
     return {"integer": shape.metadata.get("min", 1), "long": 1, "boolean": False, "timestamp": 1.0, "blob": ""}[kind]
