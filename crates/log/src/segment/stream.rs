@@ -129,8 +129,13 @@ impl Stream {
         })
     }
 
+    /// Ends the opening, unless the log was deleted meanwhile.
     fn set_life(&self, life: Life) {
-        *self.state.lock() = life;
+        let mut state = self.state.lock();
+        if matches!(*state, Life::Opening) {
+            *state = life;
+        }
+        drop(state);
         self.life.send_modify(|n| *n += 1);
     }
 
@@ -165,11 +170,7 @@ impl Stream {
                 }
             }
         };
-        let failed = matches!(life, Life::Cold);
         self.set_life(life);
-        if failed {
-            self.life.send_modify(|n| *n += 1);
-        }
     }
 
     /// Waits until the log is open, then lets `work` at it under the lock.
