@@ -21,16 +21,16 @@ pub fn greeting(config: &Config, addresses: &[SocketAddr], data: &Path) -> Strin
         Storage::Directory { durability: Durability::Fsync, .. } => {
             line("durability", "fsync: a record is on disk before it is acknowledged");
         }
-        Storage::Directory { durability: Durability::Relaxed(every), .. } => line(
+        Storage::Directory { durability: durability @ Durability::Relaxed(every), .. } => line(
             "durability",
             &format!(
-                "RELAXED: records are acknowledged before they are on disk; a crash of the machine can lose the last {} ms",
+                "{durability}: records are ACKNOWLEDGED BEFORE THEY ARE ON DISK; a crash of the machine can lose the last {} ms",
                 every.as_millis()
             ),
         ),
         Storage::Ephemeral { max } => line(
             "durability",
-            &format!("NONE (ephemeral): nothing is synced, and all is removed on exit; at most {} MiB", max >> 20),
+            &format!("ephemeral: NOTHING IS KEPT; no sync, and all is removed on exit; at most {} MiB", max >> 20),
         ),
     }
     let reach = if config.allow_anonymous { ", also from other machines" } else { "" };

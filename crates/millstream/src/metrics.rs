@@ -37,6 +37,12 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_counter!(THROTTLED, "Records and calls turned away by a limit, by reason");
     describe_gauge!(BUILD, "Always 1; the labels say which version runs");
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    // A counter that starts at 0 shows its first increase.
+    for name in
+        [millstream_log::metrics::COMMITS, millstream_log::metrics::CACHE_HITS, millstream_log::metrics::CACHE_MISSES]
+    {
+        counter!(name).increment(0);
+    }
     for reason in crate::meter::REASONS {
         counter!(THROTTLED, "reason" => reason).increment(0);
     }

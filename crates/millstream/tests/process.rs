@@ -118,7 +118,7 @@ fn it_says_what_it_is_and_where() {
     }
     assert!(server.call("ListStreams", "{}").contains("\"StreamNames\":[]"));
     let relaxed = Server::start(&dir.path().join("relaxed"), &["--durability", "relaxed=100"]);
-    assert!(relaxed.greeting.contains("RELAXED") && relaxed.greeting.contains("100 ms"), "{}", relaxed.greeting);
+    assert!(relaxed.greeting.contains("relaxed=100: ") && relaxed.greeting.contains("100 ms"), "{}", relaxed.greeting);
 }
 
 #[test]

@@ -80,7 +80,10 @@ where
                 }
                 continue;
             }
-            permit.grow(data.len() as u64).await.map_err(|NoRoom| BodyError::NoRoom)?;
+            if permit.grow(data.len() as u64).await.map_err(|NoRoom| BodyError::NoRoom)? {
+                // The peer was held up by us.
+                moved = rules.pace.bytes;
+            }
             gathered.add(data, declared);
         }
         if moved < rules.pace.bytes {

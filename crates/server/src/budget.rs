@@ -79,13 +79,13 @@ pub(crate) struct Permit {
 }
 
 impl Permit {
-    /// Takes `bytes` more, waiting if need be.
+    /// Takes `bytes` more, waiting if need be; says whether it waited.
     ///
     /// # Errors
     /// [`NoRoom`] after the budget's patience, or at once if too many wait already. What was held stays held.
-    pub(crate) async fn grow(&mut self, bytes: u64) -> Result<(), NoRoom> {
+    pub(crate) async fn grow(&mut self, bytes: u64) -> Result<bool, NoRoom> {
         if bytes == 0 {
-            return Ok(());
+            return Ok(false);
         }
         let budget = Arc::clone(&self.budget);
         let granted = {
@@ -94,7 +94,7 @@ impl Permit {
                 state.take(&self.account, bytes);
                 budget.gauge.set(state.used as f64);
                 self.held += bytes;
-                return Ok(());
+                return Ok(false);
             }
             if state.waiters.len() >= WAITERS_MAX {
                 return Err(NoRoom);
@@ -108,7 +108,7 @@ impl Permit {
         let mut waiting = Waiting { permit: self, bytes, granted, settled: false };
         // Both on a late grant and on a timeout the queue has the last word: see `Waiting::leave`.
         runtime::timeout(patience, &mut waiting.granted).await;
-        if waiting.leave() { Ok(()) } else { Err(NoRoom) }
+        if waiting.leave() { Ok(true) } else { Err(NoRoom) }
     }
 
     /// Takes `bytes` more, whether there is room or not: for what exists already.

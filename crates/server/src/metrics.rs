@@ -1,5 +1,6 @@
 //! Names of the metrics this crate records, with what they mean.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use ::metrics::{
@@ -46,9 +47,9 @@ pub fn describe() {
     describe_counter!(CONNECTIONS_CUT, "Connections closed because of their peer, by reason");
 }
 
-/// What is recorded for every request, looked up once.
+/// What is recorded for every request, looked up once. An operation's metrics appear with its first request.
 pub(crate) struct Meters {
-    operations: Vec<(Counter, Histogram)>,
+    operations: Vec<OnceLock<(Counter, Histogram)>>,
     bytes_in: Counter,
     bytes_out: Counter,
     pub(crate) in_flight: Gauge,
@@ -58,16 +59,12 @@ pub(crate) struct Meters {
 impl Meters {
     /// Handles on the recorder installed at this time.
     pub(crate) fn new() -> Meters {
-        let operation = |operation: &Operation| {
-            let name = operation.name();
-            (counter!(REQUESTS, "operation" => name, "code" => "OK"), histogram!(REQUEST_SECONDS, "operation" => name))
-        };
         // From the start, so that a first refusal is an increase that an alert can see.
         for reason in REASONS {
             counter!(REFUSALS, "reason" => reason).increment(0);
         }
         Meters {
-            operations: Operation::ALL.iter().map(operation).collect(),
+            operations: Operation::ALL.iter().map(|_| OnceLock::new()).collect(),
             bytes_in: counter!(BYTES, "direction" => "in"),
             bytes_out: counter!(BYTES, "direction" => "out"),
             in_flight: gauge!(IN_FLIGHT),
@@ -75,9 +72,17 @@ impl Meters {
         }
     }
 
+    fn of(&self, operation: Operation) -> Option<&(Counter, Histogram)> {
+        let name = operation.name();
+        let register = || {
+            (counter!(REQUESTS, "operation" => name, "code" => "OK"), histogram!(REQUEST_SECONDS, "operation" => name))
+        };
+        Some(self.operations.get(operation as usize)?.get_or_init(register))
+    }
+
     /// A request for `operation` (`None` if it names none) has its answer; `code` is the error's.
     pub(crate) fn answered(&self, operation: Option<Operation>, code: Option<&'static str>, took: Duration) {
-        let known = operation.and_then(|operation| self.operations.get(operation as usize));
+        let known = operation.and_then(|operation| self.of(operation));
         match code {
             None => {
                 if let Some((requests, _)) = known {

@@ -126,6 +126,20 @@ fn half_a_head_and_idle_connections_are_closed() {
 }
 
 #[test]
+fn connections_beyond_the_most_wait_their_turn() {
+    let server = Running::with(|config| config.max_connections = 1);
+    let mut first = server.connect();
+    assert_eq!(first.ask(&call("ListStreams", "{}")).status, 200);
+    let mut second = server.connect();
+    second.send(call("ListStreams", "{}"));
+    second.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    assert!(std::io::Read::read(&mut second.stream, &mut [0]).is_err(), "it is not served yet");
+    drop(first);
+    second.stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    assert_eq!(second.answer().unwrap().status, 200);
+}
+
+#[test]
 fn a_client_that_does_not_read_is_cut() {
     let pace = Pace { window: Duration::from_millis(300), bytes: 1000 };
     let mut server = Running::with(|config| {

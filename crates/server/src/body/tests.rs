@@ -99,3 +99,22 @@ fn a_full_budget_refuses_all_but_one() {
         assert_eq!(result, Err(BodyError::NoRoom));
     });
 }
+
+#[test]
+fn waiting_for_memory_is_not_the_peers_fault() {
+    let budget = Budget::new(10, Duration::from_secs(5), Gauge::noop());
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+        let mut full = budget.permit(Arc::from("a"));
+        full.charge(10);
+        let mut overdraws = budget.permit(Arc::from("a"));
+        overdraws.grow(1).await.unwrap();
+        let mut waits = budget.permit(Arc::from("a"));
+        let body = pieces(&[1, 1], 2, Duration::from_millis(25));
+        let release = async {
+            runtime::sleep(RULES.pace.window * 2).await;
+            drop((full, overdraws));
+        };
+        let (result, ()) = tokio::join!(read(body, RULES, &mut waits), release);
+        assert_eq!(result.map(|bytes| bytes.len()), Ok(2));
+    });
+}

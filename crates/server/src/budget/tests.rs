@@ -46,7 +46,7 @@ fn the_longest_waiter_overdraws_and_the_next_one_waits() {
         let mut waiting = pin!(second.grow(1));
         assert!(poll(waiting.as_mut()).is_pending());
         drop(first);
-        assert_eq!(poll(waiting.as_mut()), Poll::Ready(Ok(())));
+        assert_eq!(poll(waiting.as_mut()), Poll::Ready(Ok(true)));
     });
 }
 
@@ -61,7 +61,7 @@ fn two_half_received_bodies_do_not_block_each_other() {
         let mut rest = pin!(two.grow(40));
         assert!(poll(rest.as_mut()).is_pending());
         drop(one);
-        assert_eq!(poll(rest.as_mut()), Poll::Ready(Ok(())));
+        assert_eq!(poll(rest.as_mut()), Poll::Ready(Ok(true)));
     });
 }
 
@@ -88,11 +88,11 @@ fn no_account_goes_beyond_half_while_another_waits() {
         assert!(poll(modest.as_mut()).is_pending());
         // 30 bytes are free, and `more` asked first; but its account would have 60.
         greedy.truncate(5);
-        assert_eq!(poll(modest.as_mut()), Poll::Ready(Ok(())));
+        assert_eq!(poll(modest.as_mut()), Poll::Ready(Ok(true)));
         assert!(poll(more.as_mut()).is_pending());
         // Nobody else waits any more: half is no limit.
         drop(filler);
-        assert_eq!(poll(more.as_mut()), Poll::Ready(Ok(())));
+        assert_eq!(poll(more.as_mut()), Poll::Ready(Ok(true)));
     });
 }
 
