@@ -117,7 +117,10 @@ impl Kinesis {
                 Status::Active | Status::Creating => {}
                 status => return Err(texts::stream_not_active(&address.name, &address.account, status.as_str()).into()),
             }
-            if record.status != Status::Creating {
+            if record.status == Status::Creating {
+                // It never had shards that anyone could see.
+                record.shards.clear();
+            } else {
                 check_transitions(&limits, &address, streams.of(&address.account, &address.region))?;
             }
             record.status = Status::Deleting;

@@ -1,6 +1,8 @@
 //! Names of the metrics this crate records, with what they mean.
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 /// Commits written.
 pub const COMMITS: &str = "millstream_log_commits_total";
@@ -23,7 +25,7 @@ pub const LOGS: &str = "millstream_log_logs";
 /// Recoveries, and what they found.
 pub const RECOVERIES: &str = "millstream_log_recoveries_total";
 
-/// Registers descriptions and units.
+/// Registers descriptions and units. Call once the recorder is installed.
 pub fn describe() {
     describe_counter!(COMMITS, "Commits written");
     describe_histogram!(COMMIT_BYTES, Unit::Bytes, "Bytes of records per commit");
@@ -35,4 +37,38 @@ pub fn describe() {
     describe_gauge!(DISK_FREE, Unit::Bytes, "Free bytes on the log's disk");
     describe_gauge!(LOGS, "Logs by state");
     describe_counter!(RECOVERIES, "Logs recovered, by outcome");
+    // Shown from the start: an alert on an increase must see the first one.
+    for name in [COMMITS, CACHE_HITS, CACHE_MISSES] {
+        counter!(name).increment(0);
+    }
+    for reason in ["closed", "deleted", "disk_full", "poisoned", "unavailable", "closing"] {
+        counter!(REFUSED, "reason" => reason).increment(0);
+    }
+    for outcome in ["whole", "damaged", "unavailable"] {
+        counter!(RECOVERIES, "outcome" => outcome).increment(0);
+    }
+    gauge!(IN_FLIGHT).set(0.0);
+}
+
+/// Handles of what is counted for every append and read, looked up once.
+pub(crate) struct Meters {
+    pub(crate) commits: Counter,
+    pub(crate) commit_bytes: Histogram,
+    pub(crate) sync_seconds: Histogram,
+    pub(crate) cache_hits: Counter,
+    pub(crate) cache_misses: Counter,
+    pub(crate) in_flight: Gauge,
+}
+
+impl Meters {
+    pub(crate) fn new() -> Meters {
+        Meters {
+            commits: counter!(COMMITS),
+            commit_bytes: histogram!(COMMIT_BYTES),
+            sync_seconds: histogram!(SYNC_SECONDS),
+            cache_hits: counter!(CACHE_HITS),
+            cache_misses: counter!(CACHE_MISSES),
+            in_flight: gauge!(IN_FLIGHT),
+        }
+    }
 }

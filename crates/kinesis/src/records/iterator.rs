@@ -36,6 +36,7 @@ impl Kinesis {
             input.stream_arn.as_deref(),
         )?;
         let (name, account) = (&address.name, &address.account);
+        check_members(&input)?;
         let shard = parse_shard_id(&input.shard_id)
             .ok_or_else(|| texts::could_not_find_shard(&input.shard_id, name, account))?;
         let missing = || texts::shard_does_not_exist(shard, name, account);
@@ -71,30 +72,39 @@ impl Kinesis {
         (view.status() != Status::Creating && !has_expired).then(|| record.clone())
     }
 
-    /// Checks that type, number and time of the request go together and with the shard.
+    /// Checks number and time of the request against the shard and the clock.
     fn start(&self, stream: &Stream, shard: &ShardRecord, input: &GetShardIteratorInput<'_>) -> Result<Start, Error> {
-        let kind = &input.shard_iterator_type;
-        let side = match kind {
-            ShardIteratorType::AtSequenceNumber => Some(Side::At),
-            ShardIteratorType::AfterSequenceNumber => Some(Side::After),
-            _ => None,
-        };
-        match (side, input.starting_sequence_number.as_deref()) {
-            (Some(side), Some(number)) => Ok(Start::Number(parse_number(number, stream, shard)?, side)),
-            (Some(_), None) => Err(texts::starting_number_missing(kind.as_str())),
-            (None, Some(_)) => Err(texts::starting_number_not_wanted(kind.as_str())),
-            (None, None) => match kind {
-                ShardIteratorType::TrimHorizon => Ok(Start::Horizon),
-                ShardIteratorType::AtTimestamp => {
-                    let Timestamp(time) = input.timestamp.ok_or_else(texts::timestamp_missing)?;
-                    let now = self.now();
-                    // A time before 1970 is before every record.
-                    let start = u64::try_from(time).unwrap_or(0);
-                    if start > now { Err(texts::timestamp_in_future(time, now)) } else { Ok(Start::Time(start)) }
-                }
-                _ => Ok(Start::Latest),
-            },
+        match (number_side(&input.shard_iterator_type), input.starting_sequence_number.as_deref(), input.timestamp) {
+            (Some(side), Some(number), _) => Ok(Start::Number(parse_number(number, stream, shard)?, side)),
+            (None, _, Some(Timestamp(time))) if input.shard_iterator_type == ShardIteratorType::AtTimestamp => {
+                let now = self.now();
+                // A time before 1970 is before every record.
+                let start = u64::try_from(time).unwrap_or(0);
+                if start > now { Err(texts::timestamp_in_future(time, now)) } else { Ok(Start::Time(start)) }
+            }
+            _ if input.shard_iterator_type == ShardIteratorType::TrimHorizon => Ok(Start::Horizon),
+            _ => Ok(Start::Latest),
         }
+    }
+}
+
+/// On which side of its number an iterator of this type stands; `None` if the type has no number.
+fn number_side(kind: &ShardIteratorType) -> Option<Side> {
+    match kind {
+        ShardIteratorType::AtSequenceNumber => Some(Side::At),
+        ShardIteratorType::AfterSequenceNumber => Some(Side::After),
+        _ => None,
+    }
+}
+
+/// Checks that the request has what its type needs, before shard and stream are looked at.
+fn check_members(input: &GetShardIteratorInput<'_>) -> Result<(), Error> {
+    let kind = &input.shard_iterator_type;
+    match (number_side(kind), &input.starting_sequence_number) {
+        (Some(_), None) => Err(texts::starting_number_missing(kind.as_str())),
+        (None, Some(_)) => Err(texts::starting_number_not_wanted(kind.as_str())),
+        _ if *kind == ShardIteratorType::AtTimestamp && input.timestamp.is_none() => Err(texts::timestamp_missing()),
+        _ => Ok(()),
     }
 }
 

@@ -38,7 +38,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub use check::{CheckReport, check};
 
-use crate::metrics::LOGS;
+use crate::metrics::{LOGS, Meters};
 use crate::{BoxFuture, Epoch, Log, LogError, LogId, StreamLog};
 use files::FileCache;
 use format::{SegmentHeader, crc32c};
@@ -124,6 +124,7 @@ pub(crate) struct Shared {
     pub(crate) tails: TailBudget,
     pub(crate) space: Space,
     pub(crate) closing: AtomicBool,
+    pub(crate) meters: Meters,
     next_key: AtomicU64,
 }
 
@@ -195,6 +196,7 @@ impl SegmentEngine {
             space,
             epoch,
             closing: AtomicBool::new(false),
+            meters: Meters::new(),
             next_key: AtomicU64::new(0),
             env,
             config,

@@ -4,14 +4,12 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use metrics::counter;
 
 use super::format::{BlockKind, SegmentHeader, crc32c};
 use super::scan::{ScanError, Scanner};
 use super::stream::Stream;
 use super::tail::Chunk;
 use super::{meta, segment_name};
-use crate::metrics::{CACHE_HITS, CACHE_MISSES};
 use crate::{Offset, Read, ReadError, ReadResult, Record, Records, ShardIndex, ShardPosition, TimeMs};
 
 /// A part of a segment file to scan for a shard's blocks.
@@ -43,12 +41,17 @@ pub(crate) async fn read(stream: &Arc<Stream>, mut read: Read) -> Result<ReadRes
         let want = left.max(1);
         let chunks = match stream.tail.read(read.shard, from, want) {
             Some(chunks) => {
-                counter!(CACHE_HITS).increment(1);
+                stream.shared.meters.cache_hits.increment(1);
                 Scanned { next: chunks.last().map_or(from, |c| c.first + u64::from(c.count)), chunks, bytes: 0 }
             }
             None => {
-                counter!(CACHE_MISSES).increment(1);
-                from_files(stream, read.shard, from, position.end, want).await?
+                stream.shared.meters.cache_misses.increment(1);
+                match from_files(stream, read.shard, from, position.end, want).await {
+                    Ok(scanned) => scanned,
+                    // What is whole before the damage is given; the read that starts at it fails.
+                    Err(_) if !result.records.is_empty() => break,
+                    Err(e) => return Err(e),
+                }
             }
         };
         if !skipped && chunks.chunks.first().is_some_and(|c| c.time_last < read.not_before) {
@@ -180,7 +183,10 @@ fn scan_shard(
         if scanned.next < segment_end {
             let part = part_of(stream, at, |index| index.position(shard, scanned.next))?;
             if let Some(part) = part {
-                scan_part(stream, shard, &part, segment_end, max_bytes, &mut scanned)?;
+                match scan_part(stream, shard, &part, segment_end, max_bytes, &mut scanned) {
+                    Err(ScanError::Damaged(_)) if !scanned.chunks.is_empty() => return Ok(scanned),
+                    other => other?,
+                }
             }
         }
         match next {

@@ -231,7 +231,10 @@ impl Stream {
         let outcome = {
             let mut state = self.state.lock();
             match std::mem::replace(&mut *state, Life::Deleted) {
-                Life::Open(log) => Some(Arc::clone(&log.open.outcome)),
+                Life::Open(log) => {
+                    self.shared.meters.in_flight.decrement(log.open.bytes() as f64);
+                    Some(Arc::clone(&log.open.outcome))
+                }
                 _ => None,
             }
         };
@@ -295,6 +298,7 @@ impl Stream {
             }
         }
         let now = self.shared.env.clock.now();
+        let bytes = batch.encoded_len();
         let content = &mut log.content;
         let appended = join(&mut log.open, batch, |part| {
             let shard = content.shard(part.shard);
@@ -303,6 +307,7 @@ impl Stream {
             shard.joined_time = shard.joined_time.max(now);
             (first, shard.joined_time)
         });
+        self.shared.meters.in_flight.increment(bytes as f64);
         let outcome = Arc::clone(&log.open.outcome);
         self.wake_writer(log);
         Ok((Appended { shards: appended }, outcome))

@@ -4,8 +4,6 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use metrics::{counter, histogram};
-
 use super::commit::{OpenCommit, Outcome, SealedCommit};
 use super::format::{
     BlockKind, COMMIT_ALIGN, COMMIT_CLEAN_STOP, COMMIT_RELAXED, CommitHead, Footer, SegmentHeader, align_up,
@@ -17,7 +15,6 @@ use super::space::{self, Spare};
 use super::state::Active;
 use super::stream::{OpenLog, Stream};
 use super::{Durability, segment_name};
-use crate::metrics::{COMMIT_BYTES, COMMITS, SYNC_SECONDS};
 use crate::{AppendError, NotWritten};
 
 const PADDING: [u8; COMMIT_ALIGN as usize] = [0; COMMIT_ALIGN as usize];
@@ -178,16 +175,17 @@ fn commit(stream: &Arc<Stream>, write: Write) {
     match result {
         Ok(written) => {
             if !quiet {
-                counter!(COMMITS).increment(1);
-                histogram!(COMMIT_BYTES).record(bytes as f64);
+                stream.shared.meters.commits.increment(1);
+                stream.shared.meters.commit_bytes.record(bytes as f64);
                 let took = stream.shared.env.clock.monotonic().saturating_sub(started);
-                histogram!(SYNC_SECONDS).record(took.as_secs_f64());
+                stream.shared.meters.sync_seconds.record(took.as_secs_f64());
             }
             let durable = sync || written.rotated.is_some() || durability == Durability::None;
             finish(stream, sealed, mark, written, durable, stopping);
         }
         Err(failure) => fail(stream, sealed, failure, stopping),
     }
+    stream.shared.meters.in_flight.decrement(bytes as f64);
 }
 
 fn parts<'a>(head: &'a [u8], sealed: &'a SealedCommit, total: u64) -> Vec<IoSlice<'a>> {
@@ -382,6 +380,7 @@ fn fail(stream: &Arc<Stream>, sealed: SealedCommit, failure: Failure, stopping: 
     let waiting = stream.if_open(|log| {
         // What joined since then was given positions behind the failed commit's: it fails with it, unwritten.
         let next = std::mem::take(&mut log.open);
+        stream.shared.meters.in_flight.decrement(next.bytes() as f64);
         log.content.roll_back();
         for (unsynced, _) in &log.unsynced {
             for entry in &unsynced.entries {
