@@ -109,12 +109,12 @@ fn waiting_for_memory_is_not_the_peers_fault() {
         let mut overdraws = budget.permit(Arc::from("a"));
         overdraws.grow(1).await.unwrap();
         let mut waits = budget.permit(Arc::from("a"));
-        let body = pieces(&[1, 1], 2, Duration::from_millis(25));
+        let body = pieces(&[20, 20], 40, Duration::from_millis(15));
         let release = async {
             runtime::sleep(RULES.pace.window * 2).await;
             drop((full, overdraws));
         };
         let (result, ()) = tokio::join!(read(body, RULES, &mut waits), release);
-        assert_eq!(result.map(|bytes| bytes.len()), Ok(2));
+        assert_eq!(result.map(|bytes| bytes.len()), Ok(40));
     });
 }
