@@ -32,7 +32,7 @@ def active(aws: Cli, stream: str) -> None:
 
 
 def open_shards(aws: Cli, stream: str) -> list[str]:
-    query = "Shards[?!SequenceNumberRange.EndingSequenceNumber].ShardId"
+    query = "Shards[?!(SequenceNumberRange.EndingSequenceNumber)].ShardId"
     return aws(f"kinesis list-shards --stream-name {stream} --query '{query}'")
 
 
@@ -43,7 +43,6 @@ def test_create_look_and_delete(aws: Cli, stream: str) -> None:
 
     description = aws(f"kinesis describe-stream --stream-name {stream}")["StreamDescription"]
     assert description["StreamStatus"] == "ACTIVE"
-    assert description["StreamModeDetails"] == {"StreamMode": "PROVISIONED"}
     assert description["StreamARN"] == f"arn:aws:kinesis:us-east-1:000000000000:stream/{stream}"
     assert [shard["ShardId"] for shard in description["Shards"]] == ["shardId-000000000000"]
     status = f'kinesis describe-stream --stream-name {stream} --query "StreamDescription.StreamStatus"'
@@ -54,6 +53,7 @@ def test_create_look_and_delete(aws: Cli, stream: str) -> None:
     assert summary["OpenShardCount"] == 1
     assert summary["RetentionPeriodHours"] == 24
     assert summary["EncryptionType"] == "NONE"
+    assert summary["StreamModeDetails"] == {"StreamMode": "PROVISIONED"}
 
     assert aws(f"kinesis delete-stream --stream-name {stream} --enforce-consumer-deletion") is None
     aws(f"kinesis wait stream-not-exists --stream-name {stream}")

@@ -165,6 +165,8 @@ pub async fn reshard(shared: Shared, mut random: Random) -> u64 {
 }
 
 async fn reshard_once(shared: &Shared, kinesis: &mut Kinesis, random: &mut Random) -> Result<(), CallError> {
+    // While the last reshard is under way the old shards are listed.
+    kinesis.wait_active(&shared.stream).await?;
     let mut open: Vec<ShardDescription> = kinesis.list_shards(&shared.stream).await?;
     open.retain(|shard| shard.open);
     open.sort_by_key(|shard| shard.start);
