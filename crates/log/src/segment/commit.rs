@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -17,6 +18,9 @@ use crate::{AppendError, ShardIndex, TimeMs};
 const COPY_BELOW: usize = 16 << 10;
 
 /// What every batch of a commit waits for.
+///
+/// Waking a task of another thread's runtime costs a system call, waking one of the same runtime does not. So of the tasks
+/// that wait on one thread only the first is woken from here; when it is polled, on that thread, it wakes the others.
 #[derive(Default)]
 pub(crate) struct Outcome {
     state: Mutex<OutcomeState>,
@@ -25,38 +29,126 @@ pub(crate) struct Outcome {
 #[derive(Default)]
 struct OutcomeState {
     result: Option<Result<(), AppendError>>,
-    waiting: Vec<Waker>,
+    groups: Vec<Group>,
+}
+
+/// The tasks that wait on one thread.
+struct Group {
+    thread: u64,
+    waiting: Vec<(u64, Waker)>,
+}
+
+/// A number for the present thread.
+fn thread_key() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    thread_local! {
+        static KEY: u64 = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    KEY.with(|key| *key)
+}
+
+impl OutcomeState {
+    fn take_group(&mut self, thread: u64) -> Vec<(u64, Waker)> {
+        let group = self.groups.iter_mut().find(|g| g.thread == thread);
+        group.map(|g| std::mem::take(&mut g.waiting)).unwrap_or_default()
+    }
+
+    /// Adds a waiting task's waker, or replaces the one it had.
+    fn register(&mut self, thread: u64, id: u64, waker: &Waker, known: bool) {
+        let group = match self.groups.iter().position(|g| g.thread == thread) {
+            Some(at) => &mut self.groups[at],
+            None => {
+                self.groups.push(Group { thread, waiting: Vec::new() });
+                let last = self.groups.len() - 1;
+                &mut self.groups[last]
+            }
+        };
+        let old = if known { group.waiting.iter_mut().find(|(other, _)| *other == id) } else { None };
+        match old {
+            Some((_, old)) => old.clone_from(waker),
+            None => group.waiting.push((id, waker.clone())),
+        }
+    }
+
+    fn forget(&mut self, thread: u64, id: u64) {
+        if let Some(group) = self.groups.iter_mut().find(|g| g.thread == thread) {
+            group.waiting.retain(|(other, _)| *other != id);
+        }
+    }
 }
 
 impl Outcome {
-    /// Ends the wait, for all at once.
+    /// Ends the wait, for all.
     pub(crate) fn complete(&self, result: Result<(), AppendError>) {
-        let waiting = {
+        let first: Vec<Waker> = {
             let mut state = self.state.lock();
             state.result = Some(result);
-            std::mem::take(&mut state.waiting)
+            state.groups.iter_mut().filter_map(|g| g.waiting.pop()).map(|(_, waker)| waker).collect()
         };
-        for waker in waiting {
+        for waker in first {
             waker.wake();
         }
     }
 }
 
 /// Resolves when the commit has its outcome.
-pub(crate) struct Committed(pub(crate) Arc<Outcome>);
+pub(crate) struct Committed {
+    outcome: Arc<Outcome>,
+    /// Thread and number under which it waits.
+    registered: Option<(u64, u64)>,
+}
+
+impl Committed {
+    pub(crate) fn new(outcome: Arc<Outcome>) -> Committed {
+        Committed { outcome, registered: None }
+    }
+
+    /// Wakes those that count on this one, if the outcome is there; else stops waiting.
+    fn leave(&mut self) {
+        let Some((thread, id)) = self.registered.take() else { return };
+        let others = {
+            let mut state = self.outcome.state.lock();
+            if state.result.is_some() {
+                state.take_group(thread)
+            } else {
+                state.forget(thread, id);
+                Vec::new()
+            }
+        };
+        for (_, waker) in others {
+            waker.wake();
+        }
+    }
+}
 
 impl Future for Committed {
     type Output = Result<(), AppendError>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.0.state.lock();
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let registered = self.registered;
+        let mut state = self.outcome.state.lock();
         match &state.result {
-            Some(result) => Poll::Ready(result.clone()),
+            Some(result) => {
+                let result = result.clone();
+                drop(state);
+                self.leave();
+                Poll::Ready(result)
+            }
             None => {
-                state.waiting.push(context.waker().clone());
+                let (thread, id) = registered.unwrap_or_else(|| (thread_key(), NEXT.fetch_add(1, Ordering::Relaxed)));
+                state.register(thread, id, context.waker(), registered.is_some());
+                drop(state);
+                self.registered = Some((thread, id));
                 Poll::Pending
             }
         }
+    }
+}
+
+impl Drop for Committed {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -225,3 +317,6 @@ pub(crate) fn join(
     }
     appended
 }
+
+#[cfg(test)]
+mod tests;

@@ -397,7 +397,7 @@ impl Stream {
         });
         Box::pin(async move {
             if let Some(outcome) = outcome {
-                drop(Committed(outcome).await);
+                drop(Committed::new(outcome).await);
             }
         })
     }
@@ -474,7 +474,7 @@ impl StreamLog for Handle {
             };
             let (appended, outcome) = joined?;
             if let Some(outcome) = outcome {
-                Committed(outcome).await?;
+                Committed::new(outcome).await?;
             }
             Ok(appended)
         })
@@ -492,7 +492,7 @@ impl StreamLog for Handle {
                 .opened(|log| stream.join_closings(log, &shards, descriptor, expected))
                 .await
                 .map_err(as_append_error)??;
-            Committed(outcome).await
+            Committed::new(outcome).await
         })
     }
 

@@ -35,7 +35,7 @@ pub(crate) async fn trim(stream: &Arc<Stream>, before: TimeMs, expected: Epoch) 
     let Some(joined) = stream.if_open(|log| stream.join_trim(log, before, floors, expected)) else {
         return Err(AppendError::NotWritten(NotWritten::Deleted));
     };
-    Committed(joined?).await?;
+    Committed::new(joined?).await?;
     if below.segments.is_empty() {
         return Ok(());
     }
