@@ -93,6 +93,26 @@ def test_a_chain_of_splits_and_merges_loses_nothing(free_world: World) -> None:
     assert numbers == sorted(set(numbers)), "one key's sequence numbers rise from parent to child"
 
 
+def test_two_hundred_splits_without_a_pause(free_world: World) -> None:
+    """Shards are created faster than seconds pass, and their numbers still tell parents from children."""
+    name = free_world.create()
+    for number in range(200):
+        split(free_world, name, str(2 * number), 2**127 + 2 * number)
+    shards = free_world.shards(name)
+    assert len(shards) == 401
+    assert tiles(free_world.open_shards(name))
+    by_id = {shard["ShardId"]: shard["SequenceNumberRange"] for shard in shards}
+    for shard in shards[1:]:
+        parent = by_id[shard["ParentShardId"]]
+        start = int(shard["SequenceNumberRange"]["StartingSequenceNumber"])
+        assert start > int(parent["EndingSequenceNumber"]) > int(parent["StartingSequenceNumber"])
+    last = shards[-1]["ShardId"]
+    number = free_world.put(name, b"x", ExplicitHashKey=str(MAX_HASH))
+    assert number["ShardId"] == last
+    records = free_world.read(name, last, "AT_SEQUENCE_NUMBER", StartingSequenceNumber=number["SequenceNumber"])
+    assert [record["Data"] for record in records] == [b"x"]
+
+
 @pytest.mark.parametrize(("at", "fine"), [(0, False), (1, False), (2, True), (MAX_HASH - 1, True), (MAX_HASH, False)])
 def test_where_a_shard_can_be_split(free_world: World, at: int, fine: bool) -> None:
     name = free_world.create()

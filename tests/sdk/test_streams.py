@@ -238,6 +238,19 @@ def test_a_recreated_stream_starts_empty(world: World) -> None:
     assert message.endswith("is invalid because it did not come from this stream.")
 
 
+def test_created_and_deleted_in_a_loop(free_world: World) -> None:
+    """A name's streams never share sequence numbers, however fast they follow each other."""
+    name, numbers = free_world.name(), []
+    for _ in range(20):
+        free_world.create(name=name)
+        numbers.append(int(free_world.shards(name)[0]["SequenceNumberRange"]["StartingSequenceNumber"]))
+        numbers.append(int(free_world.put(name)["SequenceNumber"]))
+        assert len(free_world.read(name)) == 1
+        free_world.call("DeleteStream", StreamName=name)
+        free_world.gone(name)
+    assert numbers == sorted(set(numbers))
+
+
 def test_a_slow_creation_shows_its_state(tmp_path: Path) -> None:
     """What a stream in CREATING and in DELETING allows. The delay is long; nothing waits for its end."""
     with Server(tmp_path / "data", "--transition-delay", "10m") as slow:
