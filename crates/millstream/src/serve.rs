@@ -22,6 +22,8 @@ use crate::{banner, logging, metrics};
 
 /// How often the log's periodic work is done, at least.
 const TICK: Duration = Duration::from_millis(250);
+/// And at most.
+const TICK_LEAST: Duration = Duration::from_millis(1);
 /// Ticks that may be under way at once: a slow plan must not hold up the log.
 const TICKS_AT_ONCE: usize = 4;
 /// How often samples of histograms are folded into their buckets.
@@ -89,6 +91,9 @@ fn open(config: &Config, env: &Env, data: &DataDir) -> Result<Arc<Kinesis>, Serv
         Storage::Ephemeral { max } => {
             engine.durability = segment::Durability::None;
             engine.max_bytes = *max;
+            // Space is taken a segment at a time: a small cap wants small segments.
+            engine.segment_max = engine.segment_max.min(*max / 8).max(engine.segment_min);
+            engine.reserve = 0;
         }
     }
     let log: Arc<dyn Log> =
@@ -123,7 +128,7 @@ async fn serve(
             return Err(error.into());
         }
     };
-    runtime::spawn(drive(Arc::clone(&kinesis), env));
+    runtime::spawn(drive(Arc::clone(&kinesis), env, tick(config)));
     runtime::spawn(upkeep(recorder));
     crate::say(&banner::greeting(config, server.addresses(), data.path()));
     crate::say(&banner::ready(server.addresses()));
@@ -171,8 +176,16 @@ fn server_config(config: &Config) -> ServerConfig {
     server
 }
 
-/// Has the service do what is due: when it says so, and at least every [`TICK`].
-async fn drive(kinesis: Arc<Kinesis>, env: Env) {
+/// How often the service has something to do: relaxed mode syncs as often as it promises.
+fn tick(config: &Config) -> Duration {
+    match &config.storage {
+        Storage::Directory { durability: Durability::Relaxed(every), .. } => TICK.min(*every).max(TICK_LEAST),
+        _ => TICK,
+    }
+}
+
+/// Has the service do what is due: when it says so, and at least every `tick`.
+async fn drive(kinesis: Arc<Kinesis>, env: Env, tick: Duration) {
     let wake = kinesis.wake();
     let places = Arc::new(Semaphore::new(TICKS_AT_ONCE));
     loop {
@@ -185,7 +198,7 @@ async fn drive(kinesis: Arc<Kinesis>, env: Env) {
         }
         // A plan that is overdue is being worked on; it needs no tick of its own.
         let due = kinesis.next_due().map(|due| Duration::from_millis(due.saturating_sub(env.clock.now())));
-        let pause = due.filter(|due| !due.is_zero()).unwrap_or(TICK).min(TICK);
+        let pause = due.filter(|due| !due.is_zero()).unwrap_or(tick).min(tick);
         tokio::select! {
             () = wake.notified() => {}
             () = runtime::sleep(pause) => {}

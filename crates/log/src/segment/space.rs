@@ -82,17 +82,18 @@ impl Space {
 
     /// Free space as puts may use it.
     fn look(&self, env: &Env, config: &SegmentConfig) {
-        let Ok(mut free) = env.disk.free_bytes(&config.dir) else { return };
-        if config.max_bytes != u64::MAX {
-            free = free.min(config.max_bytes.saturating_sub(used_bytes(env, &config.dir)));
-        }
+        let Ok(free) = env.disk.free_bytes(&config.dir) else { return };
+        let capped = config.max_bytes != u64::MAX && used_bytes(env, &config.dir) >= config.max_bytes;
         self.free.store(free, Ordering::Relaxed);
         gauge!(DISK_FREE).set(free as f64);
         let full = self.full.load(Ordering::Acquire);
         let mut has = self.has_reserve.lock();
-        if !full && free < config.min_free {
-            tracing::error!(free, min_free = config.min_free, "too little free space: puts are refused");
-            self.full.store(true, Ordering::Release);
+        if capped || (!full && free < config.min_free) {
+            if !full {
+                let max = config.max_bytes;
+                tracing::error!(free, min_free = config.min_free, max, "too little space: puts are refused");
+                self.full.store(true, Ordering::Release);
+            }
         } else if full && free >= config.min_free.saturating_add(if *has { 0 } else { config.reserve }) {
             if !*has && config.reserve > 0 {
                 *has = make_reserve(env, &self.reserve, config.reserve).is_ok();
