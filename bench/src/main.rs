@@ -86,7 +86,7 @@ fn run(arguments: &Arguments) -> Result<(), BenchError> {
             0 => None,
             records => Some(endurance::run(&millstream, &arguments.dir, records).await?),
         };
-        Ok::<Report, BenchError>(Report::new(scenarios, endurance))
+        Ok::<Report, BenchError>(Report::new(arguments.seconds, scenarios, endurance))
     })?;
     println!("\n{}", report.markdown());
     if let Some(path) = &arguments.json {

@@ -18,6 +18,8 @@ const MIB: f64 = 1024.0 * 1024.0;
 pub struct Report {
     /// The machine, as it describes itself.
     pub machine: String,
+    /// Seconds that each measurement lasted.
+    pub seconds: u64,
     /// Puts per second.
     pub scenarios: Vec<ScenarioResult>,
     /// Memory and start-up time.
@@ -27,8 +29,8 @@ pub struct Report {
 impl Report {
     /// A report on this machine.
     #[must_use]
-    pub fn new(scenarios: Vec<ScenarioResult>, endurance: Option<Endurance>) -> Self {
-        Self { machine: machine(), scenarios, endurance }
+    pub fn new(seconds: u64, scenarios: Vec<ScenarioResult>, endurance: Option<Endurance>) -> Self {
+        Self { machine: machine(), seconds, scenarios, endurance }
     }
 
     /// The report as JSON.
@@ -42,7 +44,12 @@ impl Report {
     /// The report as tables.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let mut text = format!("Machine: {}.\n\n", self.machine);
+        let rounds = self.scenarios.first().map_or(0, |scenario| scenario.raw.len());
+        let mut text = format!(
+            "Machine: {}. Rounds: {rounds}, of {} seconds per measurement. Requests (of the raw loop: appends) per second, \
+             median (least – most).\n\n",
+            self.machine, self.seconds
+        );
         text.push_str(
             "| scenario | Millstream | p50 / p99 ms | peak memory | raw loop | ratio | ferrokinesis | ratio |\n\
              |---|---|---|---|---|---|---|---|\n",
