@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from botocore.exceptions import ClientError
 
 from support import waiting
@@ -34,8 +35,9 @@ def test_a_full_disk_stops_puts_and_nothing_else(tmp_path: Path) -> None:
         world.gone(name)
 
 
-def test_an_ephemeral_server_is_capped(tmp_path: Path) -> None:
-    flags = ["--ephemeral", "--ephemeral-max", "200MiB", "--transition-delay", "0ms", "--limits", "none"]
+@pytest.mark.parametrize("cap", ["40MiB", "200MiB"])
+def test_an_ephemeral_server_is_capped(tmp_path: Path, cap: str) -> None:
+    flags = ["--ephemeral", "--ephemeral-max", cap, "--transition-delay", "0ms", "--limits", "none"]
     with Server(None, *flags, env={"TMPDIR": str(tmp_path)}) as server:
         world = World(server)
         name = world.create()
