@@ -67,9 +67,15 @@ pub trait Disk: Send + Sync + 'static {
             self.remove_file(&temporary)?;
         }
         let file = self.open(&temporary, OpenMode::CreateNew)?;
-        file.write_all_at(&[IoSlice::new(bytes)], 0)?;
-        file.sync_data()?;
-        self.rename(&temporary, path)?;
+        let written = file
+            .write_all_at(&[IoSlice::new(bytes)], 0)
+            .and_then(|()| file.sync_data())
+            .and_then(|()| self.rename(&temporary, path));
+        if let Err(e) = written {
+            // What it took is given back; the error that matters is the first.
+            drop(self.remove_file(&temporary));
+            return Err(e);
+        }
         match path.parent() {
             Some(dir) => self.sync_dir(dir),
             None => Ok(()),

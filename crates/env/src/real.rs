@@ -178,7 +178,13 @@ impl DiskFile for RealFile {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, len) {
+        let reserved = loop {
+            match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, len) {
+                Err(Errno::INTR) => {}
+                other => break other,
+            }
+        };
+        match reserved {
             Ok(()) => Ok(()),
             // A file system without reservation: the write itself will say if space is short.
             Err(Errno::OPNOTSUPP) => self.0.set_len(len.max(self.len()?)),

@@ -45,6 +45,8 @@ pub struct ServerClock {
 /// What [`ServerClock::tick`] remembers.
 struct Watch {
     last_tick: Duration,
+    /// Whether the clock is far ahead of a wall clock that is believed: it runs at half speed until it is not.
+    ahead: bool,
     suspicion: Option<Suspicion>,
 }
 
@@ -75,7 +77,7 @@ impl ServerClock {
             offset: AtomicI64::new(offset),
             latest: AtomicU64::new(0),
             retention_lag: AtomicI64::new(0),
-            watch: Mutex::new(Watch { last_tick: monotonic, suspicion: None }),
+            watch: Mutex::new(Watch { last_tick: monotonic, ahead: false, suspicion: None }),
         }
     }
 
@@ -135,9 +137,15 @@ impl ServerClock {
     pub fn tick(&self) {
         let mut watch = self.watch.lock();
         let monotonic = self.clock.monotonic();
-        let elapsed = monotonic.saturating_sub(watch.last_tick).as_millis() as i64;
-        watch.last_tick = monotonic;
+        let mut elapsed = monotonic.saturating_sub(watch.last_tick).as_millis() as i64;
+        if elapsed >= SLEW {
+            watch.last_tick = monotonic;
+        } else {
+            // Too short to slew by a whole millisecond: counted with the next tick.
+            elapsed = 0;
+        }
         let difference = self.clock.wall() as i64 - self.now() as i64;
+        let ahead = watch.ahead;
         match &mut watch.suspicion {
             Some(suspicion) => {
                 if (difference - suspicion.difference).abs() > STEP {
@@ -150,6 +158,9 @@ impl ServerClock {
                     self.believe(&mut watch);
                 }
             }
+            None if ahead && difference < -STEP => {
+                self.offset.fetch_sub(elapsed / 2, Ordering::Relaxed);
+            }
             None if difference.abs() > STEP => {
                 let what = format!(
                     "the wall clock stepped {} by {}",
@@ -159,7 +170,8 @@ impl ServerClock {
                 watch.suspicion = Some(Suspicion { difference, since: monotonic, what });
             }
             None => {
-                let most = (elapsed / SLEW).max(1);
+                watch.ahead = false;
+                let most = elapsed / SLEW;
                 self.offset.fetch_add(difference.clamp(-most, most), Ordering::Relaxed);
             }
         }
@@ -167,8 +179,9 @@ impl ServerClock {
 
     fn believe(&self, watch: &mut Watch) {
         let difference = self.clock.wall() as i64 - self.now() as i64;
-        // Forwards at once; backwards `now` stands still at `latest` until the wall has come up to it.
-        self.offset.fetch_add(difference, Ordering::Relaxed);
+        // Forwards at once; backwards by going slowly: time that stood still would stop all that waits for it.
+        self.offset.fetch_add(difference.max(0), Ordering::Relaxed);
+        watch.ahead = difference < 0;
         self.retention_lag.store(0, Ordering::Relaxed);
         watch.suspicion = None;
     }
@@ -245,6 +258,21 @@ mod tests {
         run(&clock, &server, STEADY_MIN as u64 + 60_000);
         assert_eq!(server.state(), ClockState::Trusted);
         assert!(server.now().abs_diff(crate::Clock::wall(&*clock)) < 1_000);
+    }
+
+    #[test]
+    fn a_clock_that_was_far_ahead_goes_slowly_and_never_stands_still() {
+        let clock = Arc::new(SimClock::new(1_000 * DAY));
+        let server = server(&clock);
+        server.start_after(1_030 * DAY);
+        server.confirm();
+        for _ in 0..90 {
+            let before = server.now();
+            run(&clock, &server, DAY);
+            assert!(server.now() >= before + DAY / 2);
+        }
+        assert!(server.now().abs_diff(crate::Clock::wall(&*clock)) < STEP as u64);
+        assert_eq!(server.state(), ClockState::Trusted);
     }
 
     #[test]

@@ -5,11 +5,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_env::sim::{Crash, SimEnv};
 use millstream_env::{Disk, RandomExt};
-use millstream_log::segment::{SegmentConfig, SegmentEngine, check};
+use millstream_log::segment::{Durability, SegmentConfig, SegmentEngine, check};
 use millstream_log::{AppendError, Batch, Log, LogId, NotWritten, Read, ReadError, RecordKeys, StreamLog};
 
 fn id() -> LogId {
@@ -230,4 +231,87 @@ fn segments_of_many_shards_are_regrouped_and_read_the_same() {
     let heads = bytes.chunks(64).filter(|c| c.starts_with(b"CCOM"));
     let blocks: u32 = heads.map(|c| u32::from_le_bytes(c[52..56].try_into().unwrap())).sum();
     assert!(blocks <= 2 * SHARDS, "{blocks} blocks");
+}
+
+#[test]
+fn a_full_disk_lets_trims_free_space_and_leaves_the_pool_in_peace() {
+    let sim = SimEnv::new(2);
+    let space = SegmentConfig { min_free: 8 << 10, reserve: 16 << 10, segment_max: 64 << 10, ..config() };
+    let (engine, log) = open(&sim, space);
+    fill(&sim, &engine, &log, 30);
+    engine.tick();
+    sim.settle();
+    sim.disk.set_capacity(200 << 10);
+    for n in 0..1000 {
+        let mut batch = Batch::new();
+        batch.push(0, RecordKeys::default(), &[1; 900]);
+        if sim.block_on(log.append(batch, engine.epoch())).unwrap().is_err() {
+            break;
+        }
+        assert!(n < 999, "the disk never got full");
+        engine.tick();
+        sim.settle();
+    }
+    // Sealing by age and markers are due, and there is no room for them.
+    for _ in 0..5 {
+        sim.clock.advance(3_600_000);
+        engine.tick();
+        let steps = (0..10_000).take_while(|_| sim.step()).count();
+        assert!(steps < 10_000, "the log spins");
+    }
+    let now = sim.env().clock.now();
+    sim.block_on(log.trim(now, engine.epoch())).unwrap().unwrap();
+    sim.settle();
+    engine.tick();
+    let mut batch = Batch::new();
+    batch.push(0, RecordKeys::default(), &[1; 900]);
+    sim.block_on(log.append(batch, engine.epoch())).unwrap().unwrap();
+}
+
+#[test]
+fn a_failed_sync_in_relaxed_mode_answers_everyone() {
+    let sim = SimEnv::new(6);
+    let relaxed = Durability::Relaxed(Duration::from_millis(100));
+    let (engine, log) = open(&sim, SegmentConfig { durability: relaxed, ..config() });
+    fill(&sim, &engine, &log, 3);
+    sim.clock.advance(200);
+    let put = |data: &[u8]| {
+        let mut batch = Batch::new();
+        batch.push(0, RecordKeys::default(), data);
+        log.append(batch, engine.epoch())
+    };
+    // The overdue sync comes first, and fails, while this one waits.
+    sim.disk.fail_at(Some(sim.disk.operations()));
+    let failed = sim.block_on(put(b"x")).expect("an answer");
+    assert!(failed.is_err(), "{failed:?}");
+    assert!(sim.block_on(put(b"y")).expect("an answer").is_err());
+}
+
+#[test]
+fn the_server_starts_on_a_full_disk() {
+    let sim = SimEnv::new(7);
+    let space = SegmentConfig { min_free: 0, reserve: 16 << 10, ..config() };
+    let (engine, log) = open(&sim, space.clone());
+    fill(&sim, &engine, &log, 3);
+    engine.tick();
+    drop((engine, log));
+    let sim = sim.restart(Crash::Kill);
+    let used = sim.disk.used();
+    sim.disk.set_capacity(used);
+    let engine = SegmentEngine::open(sim.env(), space).unwrap();
+    let log = engine.open(&id()).unwrap();
+    sim.disk.set_capacity(u64::MAX);
+    engine.tick();
+    assert_eq!(read_all(&sim, &log, 0, 0).0.len(), 3);
+}
+
+#[test]
+fn a_deletion_does_not_hold_up_the_stop() {
+    let sim = SimEnv::new(8);
+    let (engine, log) = open(&sim, config());
+    fill(&sim, &engine, &log, 3);
+    let stop = engine.close();
+    sim.block_on(engine.delete(&id())).unwrap().unwrap();
+    sim.block_on(stop).expect("the stop ends");
+    drop(log);
 }

@@ -191,6 +191,11 @@ impl SimDisk {
         self.state.lock().fail_at = at;
     }
 
+    /// Bytes that files take.
+    pub fn used(&self) -> u64 {
+        self.state.lock().used()
+    }
+
     /// Limits the space for files.
     pub fn set_capacity(&self, bytes: u64) {
         self.state.lock().capacity = bytes;

@@ -21,11 +21,13 @@ pub(crate) struct FileCache {
 struct Open {
     files: HashMap<FileKey, (Arc<dyn DiskFile>, u64)>,
     clock: u64,
+    /// Counts what was forgotten: what was opened before must not be kept after.
+    forgotten: u64,
 }
 
 impl FileCache {
     pub(crate) fn new(disk: Arc<dyn Disk>, limit: usize) -> FileCache {
-        FileCache { disk, limit, open: Mutex::new(Open { files: HashMap::new(), clock: 0 }) }
+        FileCache { disk, limit, open: Mutex::new(Open { files: HashMap::new(), clock: 0, forgotten: 0 }) }
     }
 
     /// The file, opened if it is not in the cache.
@@ -33,8 +35,11 @@ impl FileCache {
         if let Some(file) = self.lookup(key) {
             return Ok(file);
         }
+        let forgotten = self.open.lock().forgotten;
         let file: Arc<dyn DiskFile> = self.disk.open(path, OpenMode::Write)?.into();
-        self.put(key, Arc::clone(&file));
+        if self.open.lock().forgotten == forgotten {
+            self.put(key, Arc::clone(&file));
+        }
         Ok(file)
     }
 
@@ -64,11 +69,15 @@ impl FileCache {
 
     /// Forgets a file that is renamed or removed.
     pub(crate) fn forget(&self, key: FileKey) {
-        self.open.lock().files.remove(&key);
+        let mut open = self.open.lock();
+        open.forgotten += 1;
+        open.files.remove(&key);
     }
 
     /// Forgets every file of a log.
     pub(crate) fn forget_log(&self, log: u64) {
-        self.open.lock().files.retain(|(l, _), _| *l != log);
+        let mut open = self.open.lock();
+        open.forgotten += 1;
+        open.files.retain(|(l, _), _| *l != log);
     }
 }

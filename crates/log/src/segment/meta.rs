@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use millstream_env::DiskFile;
 use parking_lot::Mutex;
 
 use super::files::FileKey;
@@ -14,8 +15,9 @@ use super::{index, segment_name};
 use crate::{Offset, ShardIndex, TimeMs};
 
 /// A sealed segment's header and index.
-#[derive(Debug)]
 pub(crate) struct SegmentMeta {
+    /// The file that this was read from, whatever has its name now.
+    pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) header: SegmentHeader,
     /// Where commits start and end.
     pub(crate) start: u64,
@@ -44,6 +46,9 @@ impl SegmentMeta {
     }
 }
 
+/// Most segments in the cache: each holds its file open.
+const METAS_MAX: usize = 512;
+
 /// The cache, shared by all logs.
 pub(crate) struct MetaCache {
     limit: usize,
@@ -55,6 +60,8 @@ struct Inner {
     metas: HashMap<FileKey, (Arc<SegmentMeta>, u64)>,
     bytes: usize,
     clock: u64,
+    /// Counts what was forgotten: what was loaded before must not be kept after.
+    forgotten: u64,
 }
 
 impl MetaCache {
@@ -71,15 +78,22 @@ impl MetaCache {
         Some(Arc::clone(meta))
     }
 
-    fn put(&self, key: FileKey, meta: Arc<SegmentMeta>) {
+    fn forgotten(&self) -> u64 {
+        self.inner.lock().forgotten
+    }
+
+    fn put(&self, key: FileKey, meta: Arc<SegmentMeta>, forgotten: u64) {
         let mut inner = self.inner.lock();
+        if inner.forgotten != forgotten {
+            return;
+        }
         inner.clock += 1;
         let now = inner.clock;
         inner.bytes += meta.bytes();
         if let Some((old, _)) = inner.metas.insert(key, (meta, now)) {
             inner.bytes -= old.bytes();
         }
-        while inner.bytes > self.limit && inner.metas.len() > 1 {
+        while (inner.bytes > self.limit || inner.metas.len() > METAS_MAX) && inner.metas.len() > 1 {
             let oldest = inner.metas.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key);
             let Some((old, _)) = oldest.and_then(|key| inner.metas.remove(&key)) else { break };
             inner.bytes -= old.bytes();
@@ -88,6 +102,7 @@ impl MetaCache {
 
     pub(crate) fn forget(&self, key: FileKey) {
         let mut inner = self.inner.lock();
+        inner.forgotten += 1;
         if let Some((old, _)) = inner.metas.remove(&key) {
             inner.bytes -= old.bytes();
         }
@@ -109,6 +124,7 @@ pub(crate) fn load(stream: &Stream, number: u64, next: Option<u64>) -> Result<Ar
     if let Some(meta) = cache.lookup(key) {
         return Ok(meta);
     }
+    let forgotten = cache.forgotten();
     let file = stream.shared.files.get(key, &stream.dir.join(segment_name(number)))?;
     let (header, start) = read_header(&*file)?;
     if header.number != number || header.id != stream.id {
@@ -128,7 +144,7 @@ pub(crate) fn load(stream: &Stream, number: u64, next: Option<u64>) -> Result<Ar
             footer_of(&chain.commits, start, next_commit.unwrap_or(u64::MAX))
         }
     };
-    let meta = Arc::new(SegmentMeta { header, start, footer });
-    cache.put(key, Arc::clone(&meta));
+    let meta = Arc::new(SegmentMeta { file, header, start, footer });
+    cache.put(key, Arc::clone(&meta), forgotten);
     Ok(meta)
 }

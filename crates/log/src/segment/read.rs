@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use millstream_env::DiskFile;
 
 use super::format::{BlockKind, SegmentHeader, crc32c};
 use super::scan::{ScanError, Scanner};
@@ -15,6 +16,8 @@ use crate::{Offset, Read, ReadError, ReadResult, Record, Records, ShardIndex, Sh
 /// A part of a segment file to scan for a shard's blocks.
 struct Part {
     number: u64,
+    /// The file that the position belongs to: a segment that is regrouped gets a new one under its name.
+    file: Arc<dyn DiskFile>,
     salt: u64,
     position: u64,
     end: u64,
@@ -134,15 +137,7 @@ async fn from_files(
     max_bytes: usize,
 ) -> Result<Scanned, ReadError> {
     let job = Arc::clone(stream);
-    let read = stream.shared.env.pool.run(move || match scan_shard(&job, shard, from, end, max_bytes) {
-        // The segment may have been regrouped between looking up its index and opening its file: look again.
-        Err(ScanError::Damaged(_)) => {
-            job.shared.files.forget_log(job.key);
-            job.shared.metas.forget_log(job.key);
-            scan_shard(&job, shard, from, end, max_bytes)
-        }
-        scanned => scanned,
-    });
+    let read = stream.shared.env.pool.run(move || scan_shard(&job, shard, from, end, max_bytes));
     match read.await {
         None => Err(ReadError::Unavailable("shutting down".into())),
         Some(Ok(scanned)) => Ok(scanned),
@@ -183,7 +178,7 @@ fn scan_shard(
         if scanned.next < segment_end {
             let part = part_of(stream, at, |index| index.position(shard, scanned.next))?;
             if let Some(part) = part {
-                match scan_part(stream, shard, &part, segment_end, max_bytes, &mut scanned) {
+                match scan_part(shard, &part, segment_end, max_bytes, &mut scanned) {
                     Err(ScanError::Damaged(_)) if !scanned.chunks.is_empty() => return Ok(scanned),
                     other => other?,
                 }
@@ -205,16 +200,13 @@ fn gap(shard: ShardIndex, offset: Offset) -> ScanError {
 }
 
 fn scan_part(
-    stream: &Stream,
     shard: ShardIndex,
     part: &Part,
     end: Offset,
     max_bytes: usize,
     scanned: &mut Scanned,
 ) -> Result<(), ScanError> {
-    let path = stream.dir.join(segment_name(part.number));
-    let file = stream.shared.files.get((stream.key, part.number), &path)?;
-    let mut scanner = Scanner::new(&*file, part.salt, part.position, part.end);
+    let mut scanner = Scanner::new(&*part.file, part.salt, part.position, part.end);
     while scanned.next < end && scanned.bytes < max_bytes {
         let found = match scanner.next()? {
             Some(found) => found,
@@ -315,22 +307,19 @@ fn part_of(
     search: impl Fn(&dyn Index) -> Option<u64>,
 ) -> Result<Option<Part>, ScanError> {
     let active = stream.if_open(|log| {
-        (log.active.header.number == number).then(|| {
-            search(&log.active.index).map(|position| Part {
-                number,
-                salt: log.active.header.salt,
-                position,
-                end: log.active.durable_end,
-            })
-        })
+        let header = &log.active.header;
+        (header.number == number).then(|| (search(&log.active.index), header.salt, log.active.durable_end))
     });
-    if let Some(part) = active.ok_or_else(deleted)? {
-        return Ok(part);
+    if let Some((position, salt, end)) = active.ok_or_else(deleted)? {
+        let Some(position) = position else { return Ok(None) };
+        let file = stream.shared.files.get((stream.key, number), &stream.dir.join(segment_name(number)))?;
+        return Ok(Some(Part { number, file, salt, position, end }));
     }
     let next = segments_of(stream)?.into_iter().find(|n| *n > number);
     let meta = meta::load(stream, number, next)?;
     Ok(search(&*meta).map(|position| Part {
         number,
+        file: Arc::clone(&meta.file),
         salt: meta.header.salt,
         position: position.max(meta.start),
         end: meta.footer.end,
@@ -344,15 +333,26 @@ fn segment_of(stream: &Arc<Stream>, before: impl Fn(&SegmentHeader) -> bool) -> 
     let (mut low, mut high) = (0, segments.len());
     while low < high {
         let middle = (low + high) / 2;
-        let holds = if segments[middle] == active.number {
-            before(&active)
-        } else {
-            before(&meta::load(stream, segments[middle], segments.get(middle + 1).copied())?.header)
-        };
-        if holds {
-            low = middle + 1;
-        } else {
-            high = middle;
+        // A damaged header says nothing: the next sound one is asked.
+        let mut asked = None;
+        for at in middle..high {
+            let header = if segments[at] == active.number {
+                Ok(before(&active))
+            } else {
+                meta::load(stream, segments[at], segments.get(at + 1).copied()).map(|meta| before(&meta.header))
+            };
+            match header {
+                Ok(holds) => {
+                    asked = Some((at, holds));
+                    break;
+                }
+                Err(ScanError::Damaged(_)) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        match asked {
+            Some((at, true)) => low = at + 1,
+            Some((_, false)) | None => high = middle,
         }
     }
     segments.get(low.saturating_sub(1)).copied().ok_or_else(deleted)
@@ -386,7 +386,7 @@ fn scan_time(
     let mut at = segment_of(stream, |header| header.start_of(shard).last_time < time)?;
     loop {
         if let Some(part) = part_of(stream, at, |index| index.seek_time(shard, time))?
-            && let Some(offset) = time_in_part(stream, shard, time, &part)?
+            && let Some(offset) = time_in_part(shard, time, &part)?
         {
             return Ok(offset.clamp(position.floor, position.end));
         }
@@ -397,10 +397,9 @@ fn scan_time(
     }
 }
 
-fn time_in_part(stream: &Stream, shard: ShardIndex, time: TimeMs, part: &Part) -> Result<Option<Offset>, ScanError> {
-    let path = stream.dir.join(segment_name(part.number));
-    let file = stream.shared.files.get((stream.key, part.number), &path)?;
-    let mut scanner = Scanner::new(&*file, part.salt, part.position, part.end);
+fn time_in_part(shard: ShardIndex, time: TimeMs, part: &Part) -> Result<Option<Offset>, ScanError> {
+    let mut scanner = Scanner::new(&*part.file, part.salt, part.position, part.end);
+    let mut expected: Option<Offset> = None;
     loop {
         let found = match scanner.next()? {
             Some(found) => found,
@@ -410,7 +409,15 @@ fn time_in_part(stream: &Stream, shard: ShardIndex, time: TimeMs, part: &Part) -
             },
         };
         for (at, block) in found.head.blocks.iter().enumerate() {
-            if block.kind != BlockKind::Records || block.shard != shard || block.time_last < time {
+            let data = matches!(block.kind, BlockKind::Records | BlockKind::Fence | BlockKind::Hole);
+            if block.shard != shard || !data {
+                continue;
+            }
+            // A gap is damage: the reader that starts at it reports it.
+            if let Some(expected) = expected.replace(block.end()).filter(|expected| block.first > *expected) {
+                return Ok(Some(expected));
+            }
+            if block.kind != BlockKind::Records || block.time_last < time {
                 continue;
             }
             let body: Bytes = scanner.body(&found, at)?;

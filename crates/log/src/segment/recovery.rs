@@ -104,7 +104,7 @@ pub(crate) fn chain(
         mark: next_commit.map_or(header.first_commit.saturating_sub(1), |n| n - 1),
         missing: Vec::new(),
         clean_stop: false,
-        relaxed: header.relaxed,
+        relaxed: false,
     };
     let mut expected = header.first_commit;
     let mut epoch = header.epoch;
@@ -228,6 +228,12 @@ pub(crate) fn recover(shared: &Shared, id: &LogId, dir: &Path) -> Result<Recover
     let disk = &*shared.env.disk;
     // A name seen here may be in the page cache only, and older segments are cut because of it: make it durable first.
     disk.sync_dir(dir)?;
+    // What an earlier process was making.
+    for name in ["spare", "spare.tmp", "next.tmp", "regroup.tmp", "recovery.tmp"] {
+        if disk.exists(&dir.join(name)) {
+            disk.remove_file(&dir.join(name))?;
+        }
+    }
     let mut segments = segments_in(disk, dir)?;
     let Some(&last) = segments.last() else {
         return Err(ScanError::Damaged("the directory holds no segment".into()));
@@ -288,6 +294,7 @@ pub(crate) fn recover(shared: &Shared, id: &LogId, dir: &Path) -> Result<Recover
     if let Some(number) = cut {
         tracing::warn!(log = %id, segment = last, commit = number, "cut a torn commit that was never acknowledged");
     }
+    // Relaxed mode syncs the first commit of a process: without one nothing was acknowledged.
     let lost_relaxed = chain.relaxed && !chain.clean_stop && sealed.is_none();
     let mut kept = content.clone();
     for (entry, body) in &rewrite {
@@ -332,9 +339,6 @@ pub(crate) fn recover(shared: &Shared, id: &LogId, dir: &Path) -> Result<Recover
     let mut parts = vec![IoSlice::new(&header_bytes), IoSlice::new(&head_bytes)];
     parts.extend(entries.iter().map(|(_, body)| IoSlice::new(body)));
     let temporary = dir.join("recovery.tmp");
-    if disk.exists(&temporary) {
-        disk.remove_file(&temporary)?;
-    }
     let new_file = disk.open(&temporary, OpenMode::CreateNew)?;
     let capacity = (commit_end + shared.config.segment_min).max(shared.config.segment_min);
     new_file.allocate(capacity)?;

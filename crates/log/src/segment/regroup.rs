@@ -53,7 +53,7 @@ fn is_scattered(chain: &Chain) -> bool {
 
 /// Regroups a sealed segment if that helps its readers. The old file stays in use if anything goes wrong.
 pub(crate) fn regroup(stream: &Arc<Stream>, header: &SegmentHeader, footer: &Footer) -> io::Result<()> {
-    if stream.shared.config.durability == Durability::None {
+    if stream.shared.config.durability == Durability::None || footer.index.len() < SHARDS_MIN {
         return Ok(());
     }
     let path = stream.dir.join(segment_name(header.number));

@@ -52,7 +52,9 @@ impl Space {
         let reserve = config.dir.join("reserve");
         let space = Space {
             full: AtomicBool::new(false),
-            has_reserve: Mutex::new(env.disk.exists(&reserve)),
+            has_reserve: Mutex::new(
+                env.disk.open(&reserve, OpenMode::Read).and_then(|f| f.len()).is_ok_and(|len| len >= config.reserve),
+            ),
             reserve,
             free: AtomicU64::new(u64::MAX),
         };
@@ -236,12 +238,15 @@ pub(crate) fn take_file(
 pub(crate) fn recycle(stream: &Stream, number: u64) -> io::Result<()> {
     let disk = &stream.shared.env.disk;
     let path = stream.dir.join(segment_name(number));
-    stream.shared.files.forget((stream.key, number));
-    stream.shared.metas.forget((stream.key, number));
+    let forget = || {
+        stream.shared.files.forget((stream.key, number));
+        stream.shared.metas.forget((stream.key, number));
+    };
     let size = disk.open(&path, OpenMode::Read).and_then(|f| f.len()).unwrap_or(0);
     let wanted = stream.if_open(|log| {
         // Readers that hold the old file open would see it change: they find the commits' salt wrong and start over.
-        let wanted = matches!(log.spare, Spare::None) && size * 2 >= log.active.capacity && size > 0;
+        let large = size * 2 >= log.active.capacity && size > 0;
+        let wanted = matches!(log.spare, Spare::None) && large && !log.sealing.contains(&number);
         if wanted {
             log.spare = Spare::Preparing;
         }
@@ -250,10 +255,13 @@ pub(crate) fn recycle(stream: &Stream, number: u64) -> io::Result<()> {
     if wanted == Some(true) {
         // Its new name must be durable before its bytes change: under the old one they would be another segment's.
         let moved = disk.rename(&path, &stream.dir.join("spare")).and_then(|()| disk.sync_dir(&stream.dir));
+        forget();
         stream.if_open(|log| log.spare = if moved.is_ok() { Spare::Ready(size) } else { Spare::None });
         moved
     } else {
-        disk.remove_file(&path)
+        let removed = disk.remove_file(&path);
+        forget();
+        removed
     }
 }
 

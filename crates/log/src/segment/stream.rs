@@ -1,5 +1,6 @@
 //! One log: its life from cold to open, what joins its open commit, and its answers.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -76,8 +77,14 @@ pub(crate) struct OpenLog {
     pub(crate) last_sync: Duration,
     /// Whether the file ends with a clean-stop marker.
     pub(crate) clean: bool,
+    /// Whether a commit of this process is durable.
+    pub(crate) begun: bool,
+    /// A refused commit without blocks is not tried again before the next tick.
+    pub(crate) resting: bool,
     pub(crate) poisoned: Option<Arc<str>>,
     pub(crate) spare: Spare,
+    /// Segments whose footer is being written: their files are not used again.
+    pub(crate) sealing: BTreeSet<u64>,
     pub(crate) stopping: Option<Arc<Outcome>>,
     pub(crate) damage: Vec<String>,
 }
@@ -98,8 +105,11 @@ impl OpenLog {
             unsynced_bytes: 0,
             last_sync: now,
             clean: recovered.clean,
+            begun: false,
+            resting: false,
             poisoned: None,
             spare: Spare::None,
+            sealing: BTreeSet::new(),
             stopping: None,
             damage: recovered.damage,
         }
@@ -213,6 +223,8 @@ impl Stream {
             let made = self.shared.env.pool.run(move || {
                 let made = space::create_files(&stream, descriptor);
                 match &made {
+                    // A deletion that was faster has moved nothing away yet.
+                    Ok(()) if stream.is_deleted() => drop(space::move_to_trash(&stream)),
                     Ok(()) => stream.recover(),
                     Err(_) => stream.set_life(Life::Cold),
                 }
@@ -233,6 +245,9 @@ impl Stream {
             match std::mem::replace(&mut *state, Life::Deleted) {
                 Life::Open(log) => {
                     self.shared.meters.in_flight.decrement(log.open.bytes() as f64);
+                    if let Some(stopping) = &log.stopping {
+                        stopping.complete(Ok(()));
+                    }
                     Some(Arc::clone(&log.open.outcome))
                 }
                 _ => None,
@@ -357,6 +372,10 @@ impl Stream {
         Ok(outcome)
     }
 
+    fn is_deleted(&self) -> bool {
+        matches!(*self.state.lock(), Life::Deleted)
+    }
+
     /// Lets `work` at the log if it is open.
     pub(crate) fn if_open<T>(&self, work: impl FnOnce(&mut OpenLog) -> T) -> Option<T> {
         match &mut *self.state.lock() {
@@ -370,7 +389,12 @@ impl Stream {
         let clock = &self.shared.env.clock;
         let (now, time) = (clock.monotonic(), clock.now());
         self.if_open(|log| {
-            if log.poisoned.is_some() || log.writing {
+            if log.poisoned.is_some() {
+                return;
+            }
+            prepare_spare(self, log);
+            log.resting = false;
+            if log.writing {
                 return;
             }
             let quiet = now.saturating_sub(log.last_write) >= IDLE;
@@ -379,7 +403,6 @@ impl Stream {
             if !log.unsynced.is_empty() || old || (quiet && log.marked < log.mark) {
                 self.wake_writer(log);
             }
-            prepare_spare(self, log);
         });
     }
 

@@ -55,26 +55,30 @@ fn find_below(stream: &Arc<Stream>, before: TimeMs) -> Result<Below, ScanError> 
     let Some((segments, active)) = stream.if_open(|log| (log.segments.clone(), Arc::clone(&log.active.header))) else {
         return Ok(below);
     };
-    for pair in segments.windows(2) {
-        let next = if pair[1] == active.number {
+    for (at, number) in segments.iter().enumerate().skip(1) {
+        let header = if *number == active.number {
             Arc::clone(&active)
         } else {
-            let after = segments.iter().copied().find(|n| *n > pair[1]);
-            Arc::new(meta::load(stream, pair[1], after)?.header.clone())
+            match meta::load(stream, *number, segments.get(at + 1).copied()) {
+                Ok(meta) => Arc::new(meta.header.clone()),
+                // The next sound header tells as much.
+                Err(ScanError::Damaged(_)) => continue,
+                Err(e) => return Err(e),
+            }
         };
-        if next.shards.iter().any(|s| s.last_time >= before) {
+        if header.shards.iter().any(|s| s.last_time >= before) {
             break;
         }
-        below.segments.push(pair[0]);
-        below.floors = next.shards.iter().map(|s| (s.shard, s.next)).collect();
+        below.segments = segments[..at].to_vec();
+        below.floors = header.shards.iter().map(|s| (s.shard, s.next)).collect();
     }
     Ok(below)
 }
 
 fn drop_segments(stream: &Arc<Stream>, segments: &[u64]) -> std::io::Result<()> {
-    stream.if_open(|log| log.segments.retain(|n| !segments.contains(n)));
     for number in segments {
         space::recycle(stream, *number)?;
+        stream.if_open(|log| log.segments.retain(|n| n != number));
     }
     stream.shared.env.disk.sync_dir(&stream.dir)
 }

@@ -42,8 +42,8 @@ struct Write {
     capacity: u64,
     /// A reason to start a new segment even if there is room.
     rotate: bool,
-    /// Whether the file ends with a clean-stop marker.
-    after_stop: bool,
+    /// Whether it is the first of this process.
+    first: bool,
     stopping: Option<Arc<Outcome>>,
 }
 
@@ -86,16 +86,20 @@ fn next(stream: &Arc<Stream>, log: &mut OpenLog) -> Work {
     let config = &stream.shared.config;
     let now = stream.shared.env.clock.monotonic();
     let age = stream.shared.env.clock.now().saturating_sub(log.active.header.created);
-    let old = log.active.has_records && age >= config.seal_age.as_millis() as u64;
+    let old = log.active.has_records && age >= config.seal_age.as_millis() as u64 && !stream.shared.space.is_full();
     if log.poisoned.is_some() {
         log.writing = false;
         return Work::Rest;
     }
     let stopping = log.stopping.is_some();
-    if !log.unsynced.is_empty() && (overdue(stream, log) || (stopping && log.open.is_empty())) {
+    if !log.unsynced.is_empty() && (overdue(stream, log) || ((stopping || old) && log.open.is_empty())) {
         return Work::Sync;
     }
     if log.open.is_empty() {
+        if log.resting && !stopping {
+            log.writing = false;
+            return Work::Rest;
+        }
         // What is left is worth a commit without blocks: the stop marker, an idle marker, a new segment.
         let unmarked = log.unsynced.is_empty() && log.marked < log.mark;
         if !(stopping || old || (unmarked && now.saturating_sub(log.last_write).as_millis() >= 500)) {
@@ -118,7 +122,7 @@ fn next(stream: &Arc<Stream>, log: &mut OpenLog) -> Work {
         capacity: log.active.capacity,
         // In relaxed mode the old segment must be durable before a new one begins.
         rotate: old && log.unsynced.is_empty(),
-        after_stop: log.clean,
+        first: !log.begun,
         stopping: if stop_now { log.stopping.take() } else { None },
     }))
 }
@@ -135,7 +139,7 @@ fn overdue(stream: &Stream, log: &OpenLog) -> bool {
 
 fn commit(stream: &Arc<Stream>, write: Write) {
     let started = stream.shared.env.clock.monotonic();
-    let Write { commit, number, mark, flags, header, position, capacity, rotate, after_stop, stopping } = write;
+    let Write { commit, number, mark, flags, header, position, capacity, rotate, first, stopping } = write;
     let bytes = commit.bytes();
     let quiet = commit.is_empty();
     let has_control = commit.has_control();
@@ -156,14 +160,15 @@ fn commit(stream: &Arc<Stream>, write: Write) {
     let sync = match durability {
         Durability::Fsync => !marker,
         // Closings and trims are decisions that others act upon: they are always synced, with all before them. So is
-        // the first commit after a clean stop: until the stop marker is gone, recovery believes that nothing was lost.
-        Durability::Relaxed(_) => stopping.is_some() || has_control || after_stop,
+        // the first commit of a process: only then recovery can see that others, acknowledged after it, were lost.
+        Durability::Relaxed(_) => stopping.is_some() || has_control || first,
         Durability::None => false,
     };
     if sync
         && durability.is_relaxed()
         && let Err(why) = sync_relaxed(stream)
     {
+        stream.shared.meters.in_flight.decrement(bytes as f64);
         return fail(stream, sealed, Failure::Refused(NotWritten::Poisoned(why)), stopping);
     }
     let result = if rotate || end > capacity {
@@ -207,7 +212,9 @@ fn write_in_place(
 ) -> Result<(), Failure> {
     let path = stream.dir.join(segment_name(header.number));
     let poison = |e: io::Error| Failure::Poison(e.to_string());
-    let file = stream.shared.files.get((stream.key, header.number), &path).map_err(poison)?;
+    // Nothing is written yet: the next commit may go on.
+    let unavailable = |e: io::Error| Failure::Refused(NotWritten::Unavailable(e.to_string().into()));
+    let file = stream.shared.files.get((stream.key, header.number), &path).map_err(unavailable)?;
     let encoded = head.encode();
     match file.write_all_at(&parts(&encoded, sealed, head.total()), position) {
         Ok(()) => {}
@@ -239,7 +246,12 @@ fn rotate_and_write(
         // An unsynced marker in the old segment may be lost: the new segment takes its number.
         head.mark = log.mark;
         head.number = log.mark + 1;
-        (header, std::mem::replace(&mut log.spare, Spare::None), log.active.position)
+        // One that is still being prepared stays so: two jobs must never fill one name.
+        let spare = match log.spare {
+            Spare::Ready(_) => std::mem::replace(&mut log.spare, Spare::None),
+            Spare::None | Spare::Preparing => Spare::None,
+        };
+        (header, spare, log.active.position)
     });
     let Some((header, spare, used)) = prepared else { return Err(Failure::Refused(NotWritten::Deleted)) };
     head.salt = header.salt;
@@ -256,10 +268,25 @@ fn rotate_and_write(
             shared.space.meet_full_disk(shared);
             Failure::Refused(NotWritten::DiskFull)
         } else {
-            Failure::Poison(e.to_string())
+            Failure::Refused(NotWritten::Unavailable(e.to_string().into()))
         }
     };
-    let (file, capacity) = space::take_file(stream, spare, &temporary, size, end).map_err(full)?;
+    let least = end + shared.config.segment_min;
+    let has_control = head.blocks.iter().any(|b| matches!(b.kind, BlockKind::Close | BlockKind::Trim));
+    let taken = space::take_file(stream, spare, &temporary, size, end).or_else(|e| {
+        // A smaller segment may still fit; what frees space may use the reserve as well.
+        if !space::is_full_error(&e) {
+            return Err(e);
+        }
+        space::take_file(stream, Spare::None, &temporary, least, end).or_else(|e| {
+            if !has_control {
+                return Err(e);
+            }
+            shared.space.meet_full_disk(shared);
+            space::take_file(stream, Spare::None, &temporary, least, end)
+        })
+    });
+    let (file, capacity) = taken.map_err(full)?;
     let mut all = vec![IoSlice::new(&header_bytes)];
     all.extend(parts(&head_bytes, sealed, head.total()));
     file.write_all_at(&all, 0).map_err(full)?;
@@ -308,10 +335,14 @@ fn finish(
             let old = std::mem::replace(&mut log.active, active);
             log.segments.push(log.active.header.number);
             log.marked = log.mark;
+            log.sealing.insert(old.header.number);
             seal_later(stream, &old, number);
         }
         if durable {
             make_durable(stream, log, sealed, position, number, written.end);
+            if log.clean {
+                log.marked = number;
+            }
         } else if !empty {
             log.unsynced_bytes += sealed.chunks.iter().map(|c| c.bytes.len()).sum::<usize>();
             log.unsynced.push((sealed, position));
@@ -344,6 +375,7 @@ fn make_durable(stream: &Stream, log: &mut OpenLog, sealed: SealedCommit, positi
     }
     log.active.index.add(position, &sealed.entries);
     log.active.durable_end = end;
+    log.begun = true;
     log.mark = number;
     if !sealed.chunks.is_empty() {
         stream.shared.tails.push(&stream.tail, sealed.chunks);
@@ -379,6 +411,7 @@ fn sync_relaxed(stream: &Arc<Stream>) -> Result<(), Arc<str>> {
 fn fail(stream: &Arc<Stream>, sealed: SealedCommit, failure: Failure, stopping: Option<Arc<Outcome>>) {
     let waiting = stream.if_open(|log| {
         // What joined since then was given positions behind the failed commit's: it fails with it, unwritten.
+        log.resting = true;
         let next = std::mem::take(&mut log.open);
         stream.shared.meters.in_flight.decrement(next.bytes() as f64);
         log.content.roll_back();
@@ -417,6 +450,9 @@ fn fail(stream: &Arc<Stream>, sealed: SealedCommit, failure: Failure, stopping: 
 fn poison(stream: &Stream, log: &mut OpenLog, why: &str) -> Arc<str> {
     let why: Arc<str> = format!("a write or sync failed ({why}); restart the server to recover").into();
     tracing::error!(log = %stream.id, "{why}");
+    let open = std::mem::take(&mut log.open);
+    stream.shared.meters.in_flight.decrement(open.bytes() as f64);
+    open.outcome.complete(Err(AppendError::NotWritten(NotWritten::Poisoned(Arc::clone(&why)))));
     if let Some(stopping) = log.stopping.take() {
         stopping.complete(Ok(()));
     }
@@ -434,7 +470,9 @@ fn seal_later(stream: &Arc<Stream>, old: &Active, next_commit: u64) {
         let file = stream.shared.files.get((stream.key, header.number), &stream.dir.join(&name));
         let sealed = file.and_then(|file| write_footer(&*file, &footer, header.salt));
         // A segment without a footer is sealed at the next recovery: nothing is lost by failing here.
-        if let Err(e) = sealed.and_then(|()| regroup(&stream, &header, &footer)) {
+        let sealed = sealed.and_then(|()| regroup(&stream, &header, &footer));
+        stream.if_open(|log| log.sealing.remove(&header.number));
+        if let Err(e) = sealed {
             if stream.shared.closing.load(Ordering::Acquire) || !stream.shared.env.disk.exists(&stream.dir.join(name)) {
                 return;
             }
