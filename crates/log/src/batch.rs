@@ -4,6 +4,8 @@
 //! each flag set its field: partition key (`u16` length, UTF-8), explicit hash key (`u8` length, decimal digits), headers
 //! (`u32` length, opaque); the rest is data.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
 use crate::{Offset, ShardIndex, TimeMs};
@@ -18,11 +20,16 @@ pub(crate) const RECORD_FIXED: usize = 4 + 8 + 1;
 /// Largest stored record, a guard when decoding: 10 MiB of data and generous keys.
 pub(crate) const RECORD_MAX: usize = 16 << 20;
 
+/// Up to this many shards a batch is searched, which beats hashing.
+const SEARCHED: usize = 16;
+
 /// Records to append together, grouped by shard. The records are encoded as they are pushed, in the form in which they
 /// are stored; only the arrival time is filled in when the batch joins a commit.
 #[derive(Debug, Default)]
 pub struct Batch {
     pub(crate) shards: Vec<ShardBatch>,
+    /// Where each shard is in `shards`, once there are many.
+    places: HashMap<ShardIndex, usize>,
     bytes: usize,
 }
 
@@ -69,10 +76,14 @@ impl Batch {
         data_len: usize,
         write: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<BatchSlot, E> {
-        let group = match self.shards.iter().position(|s| s.shard == shard) {
+        let group = match self.group_of(shard) {
             Some(group) => group,
             None => {
                 self.shards.push(ShardBatch { shard, count: 0, encoded: Vec::new() });
+                if self.shards.len() > SEARCHED {
+                    let missing = self.places.len()..self.shards.len();
+                    self.places.extend(missing.map(|at| (self.shards[at].shard, at)));
+                }
                 self.shards.len() - 1
             }
         };
@@ -101,6 +112,7 @@ impl Batch {
             into.encoded.truncate(start);
             if into.count == 0 && group == self.shards.len() - 1 {
                 self.shards.pop();
+                self.places.remove(&shard);
             }
             return Err(e);
         }
@@ -111,6 +123,13 @@ impl Batch {
         into.count += 1;
         self.bytes += length as usize + 4;
         Ok(BatchSlot { group, behind })
+    }
+
+    fn group_of(&self, shard: ShardIndex) -> Option<usize> {
+        if self.shards.len() <= SEARCHED {
+            return self.shards.iter().position(|s| s.shard == shard);
+        }
+        self.places.get(&shard).copied()
     }
 
     /// Adds a record from bytes at hand.

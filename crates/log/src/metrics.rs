@@ -22,6 +22,8 @@ pub const IN_FLIGHT: &str = "millstream_log_in_flight_bytes";
 pub const DISK_FREE: &str = "millstream_log_disk_free_bytes";
 /// Logs by state: cold, open, poisoned, unavailable.
 pub const LOGS: &str = "millstream_log_logs";
+/// 1 for each log that is poisoned or unavailable, by log and state.
+pub const LOG_STATE: &str = "millstream_log_state";
 /// Recoveries, and what they found.
 pub const RECOVERIES: &str = "millstream_log_recoveries_total";
 
@@ -36,6 +38,7 @@ pub fn describe() {
     describe_gauge!(IN_FLIGHT, Unit::Bytes, "Bytes that have joined a commit and are not durable yet");
     describe_gauge!(DISK_FREE, Unit::Bytes, "Free bytes on the log's disk");
     describe_gauge!(LOGS, "Logs by state");
+    describe_gauge!(LOG_STATE, "1 for each log that is poisoned or unavailable");
     describe_counter!(RECOVERIES, "Logs recovered, by outcome");
     // Shown from the start: an alert on an increase must see the first one.
     for name in [COMMITS, CACHE_HITS, CACHE_MISSES] {

@@ -103,6 +103,21 @@ fn a_batch_gets_dense_offsets_per_shard_and_one_time() {
 }
 
 #[test]
+fn a_batch_may_name_many_shards() {
+    over_all(|b| {
+        let log = b.create(1);
+        let records: Vec<(ShardIndex, Vec<u8>)> = (0..400u32).map(|n| (n * 7 % 50, n.to_le_bytes().to_vec())).collect();
+        let records: Vec<(ShardIndex, &[u8])> = records.iter().map(|(shard, data)| (*shard, &data[..])).collect();
+        let appended = b.wait(log.append(batch(&records), b.log.epoch())).unwrap();
+        assert_eq!(appended.shards.len(), 50);
+        for shard in 0..50 {
+            let sent: Vec<&[u8]> = records.iter().filter(|(s, _)| *s == shard).map(|(_, d)| *d).collect();
+            assert_eq!(data_of(&b.read(&log, shard, 0)), sent);
+        }
+    });
+}
+
+#[test]
 fn every_field_of_a_record_comes_back() {
     over_all(|b| {
         let log = b.create(1);

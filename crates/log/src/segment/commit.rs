@@ -1,5 +1,6 @@
 //! The open commit: batches join it under the log's lock; the writer takes it whole.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -156,6 +157,8 @@ impl Drop for Committed {
 #[derive(Default)]
 pub(crate) struct OpenCommit {
     blocks: Vec<OpenBlock>,
+    /// Where each shard's block is.
+    places: HashMap<ShardIndex, usize>,
     /// Blocks without records: closings, fences, trims, descriptors.
     control: Vec<(BlockEntry, Bytes)>,
     bytes: usize,
@@ -209,9 +212,10 @@ impl OpenCommit {
     pub(crate) fn push(&mut self, mut batch: ShardBatch, first: u64, time: TimeMs) {
         batch.stamp(time);
         self.bytes += batch.encoded.len();
-        let block = match self.blocks.iter_mut().position(|b| b.shard == batch.shard) {
-            Some(at) => &mut self.blocks[at],
+        let block = match self.places.get(&batch.shard) {
+            Some(at) => &mut self.blocks[*at],
             None => {
+                self.places.insert(batch.shard, self.blocks.len());
                 self.blocks.push(OpenBlock {
                     shard: batch.shard,
                     first,

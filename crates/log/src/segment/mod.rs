@@ -24,7 +24,7 @@ mod tail;
 mod trim;
 mod writer;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub use check::{CheckReport, check};
 
-use crate::metrics::{LOGS, Meters};
+use crate::metrics::{LOG_STATE, LOGS, Meters};
 use crate::{BoxFuture, Epoch, Log, LogError, LogId, StreamLog};
 use files::FileCache;
 use format::{SegmentHeader, crc32c};
@@ -154,6 +154,8 @@ pub struct SegmentEngine {
     /// Logs still to be recovered in the background.
     cold: Mutex<Vec<Arc<Stream>>>,
     strays: Mutex<Vec<String>>,
+    /// Logs that are shown as poisoned or unavailable.
+    ill: Mutex<BTreeSet<(String, &'static str)>>,
 }
 
 /// Name of a segment file.
@@ -206,6 +208,7 @@ impl SegmentEngine {
             streams: Arc::default(),
             cold: Mutex::default(),
             strays: Mutex::default(),
+            ill: Mutex::default(),
         };
         engine.find_streams(&streams_dir)?;
         space::empty_trash(&shared);
@@ -332,10 +335,27 @@ impl Log for SegmentEngine {
         }
         let streams: Vec<Arc<Stream>> = self.streams.read().values().cloned().collect();
         let mut states = HashMap::from([("cold", 0), ("open", 0), ("poisoned", 0), ("unavailable", 0)]);
+        let mut ill = BTreeSet::new();
         for stream in streams {
             stream.tick();
-            *states.entry(stream.state_name()).or_insert(0) += 1;
+            let state = stream.state_name();
+            if let Some(count) = states.get_mut(state) {
+                *count += 1;
+            }
+            if matches!(state, "poisoned" | "unavailable") {
+                ill.insert((stream.id.to_string(), state));
+            }
         }
+        // Only logs that need attention have a series of their own: there may be very many logs.
+        let mut shown = self.ill.lock();
+        for (log, state) in shown.difference(&ill) {
+            gauge!(LOG_STATE, "log" => log.clone(), "state" => *state).set(0.0);
+        }
+        for (log, state) in &ill {
+            gauge!(LOG_STATE, "log" => log.clone(), "state" => *state).set(1.0);
+        }
+        *shown = ill;
+        drop(shown);
         for (state, count) in states {
             gauge!(LOGS, "state" => state).set(f64::from(count));
         }

@@ -23,13 +23,29 @@ struct Part {
     end: u64,
 }
 
+/// Where a scan of files stops.
+#[derive(Clone, Copy)]
+struct Until {
+    end: Offset,
+    max_bytes: usize,
+    max_records: usize,
+}
+
 /// What a scan of a file gave.
 #[derive(Default)]
 struct Scanned {
     chunks: Vec<Chunk>,
     bytes: usize,
+    records: usize,
     /// The next offset wanted.
     next: Offset,
+}
+
+impl Scanned {
+    /// Whether there is enough for one answer.
+    fn is_enough(&self, until: Until) -> bool {
+        self.bytes >= until.max_bytes || self.records >= until.max_records
+    }
 }
 
 pub(crate) async fn read(stream: &Arc<Stream>, mut read: Read) -> Result<ReadResult, ReadError> {
@@ -45,11 +61,14 @@ pub(crate) async fn read(stream: &Arc<Stream>, mut read: Read) -> Result<ReadRes
         let chunks = match stream.tail.read(read.shard, from, want) {
             Some(chunks) => {
                 stream.shared.meters.cache_hits.increment(1);
-                Scanned { next: chunks.last().map_or(from, |c| c.first + u64::from(c.count)), chunks, bytes: 0 }
+                let next = chunks.last().map_or(from, |c| c.first + u64::from(c.count));
+                Scanned { next, chunks, ..Scanned::default() }
             }
             None => {
                 stream.shared.meters.cache_misses.increment(1);
-                match from_files(stream, read.shard, from, position.end, want).await {
+                let max_records = read.max_records - result.records.len();
+                let until = Until { end: position.end, max_bytes: want, max_records };
+                match from_files(stream, read.shard, from, until).await {
                     Ok(scanned) => scanned,
                     // What is whole before the damage is given; the read that starts at it fails.
                     Err(_) if !result.records.is_empty() => break,
@@ -129,15 +148,9 @@ fn position_of(stream: &Stream, shard: ShardIndex) -> Result<ShardPosition, Read
     stream.if_open(|log| log.content.position(shard)).ok_or(ReadError::Deleted)
 }
 
-async fn from_files(
-    stream: &Arc<Stream>,
-    shard: ShardIndex,
-    from: Offset,
-    end: Offset,
-    max_bytes: usize,
-) -> Result<Scanned, ReadError> {
+async fn from_files(stream: &Arc<Stream>, shard: ShardIndex, from: Offset, until: Until) -> Result<Scanned, ReadError> {
     let job = Arc::clone(stream);
-    let read = stream.shared.env.pool.run(move || scan_shard(&job, shard, from, end, max_bytes));
+    let read = stream.shared.env.pool.run(move || scan_shard(&job, shard, from, until));
     match read.await {
         None => Err(ReadError::Unavailable("shutting down".into())),
         Some(Ok(scanned)) => Ok(scanned),
@@ -158,27 +171,21 @@ async fn from_files(
     }
 }
 
-/// Reads a shard's chunks from `from` on, over segments, until `max_bytes` or `end` is reached.
-fn scan_shard(
-    stream: &Arc<Stream>,
-    shard: ShardIndex,
-    from: Offset,
-    end: Offset,
-    max_bytes: usize,
-) -> Result<Scanned, ScanError> {
+/// Reads a shard's chunks from `from` on, over segments.
+fn scan_shard(stream: &Arc<Stream>, shard: ShardIndex, from: Offset, until: Until) -> Result<Scanned, ScanError> {
     let mut scanned = Scanned { next: from, ..Scanned::default() };
     let mut at = segment_of(stream, |header| header.start_of(shard).next <= from)?;
-    while scanned.next < end && scanned.bytes < max_bytes {
+    while scanned.next < until.end && !scanned.is_enough(until) {
         let next = segments_of(stream)?.into_iter().find(|n| *n > at);
         // Where the shard's records in this segment end: nothing behind it needs to be looked at.
         let segment_end = match next {
-            Some(next) => start_in(stream, next, shard)?.min(end),
-            None => end,
+            Some(next) => start_in(stream, next, shard)?.min(until.end),
+            None => until.end,
         };
         if scanned.next < segment_end {
             let part = part_of(stream, at, |index| index.position(shard, scanned.next))?;
             if let Some(part) = part {
-                match scan_part(shard, &part, segment_end, max_bytes, &mut scanned) {
+                match scan_part(shard, &part, Until { end: segment_end, ..until }, &mut scanned) {
                     Err(ScanError::Damaged(_)) if !scanned.chunks.is_empty() => return Ok(scanned),
                     other => other?,
                 }
@@ -186,7 +193,7 @@ fn scan_shard(
         }
         match next {
             Some(next) if scanned.next >= segment_end => at = next,
-            _ if scanned.next < segment_end && scanned.bytes < max_bytes => {
+            _ if scanned.next < segment_end && !scanned.is_enough(until) => {
                 return Err(gap(shard, scanned.next));
             }
             _ => break,
@@ -199,15 +206,9 @@ fn gap(shard: ShardIndex, offset: Offset) -> ScanError {
     ScanError::Damaged(format!("shard {shard}: records from offset {offset} on are missing"))
 }
 
-fn scan_part(
-    shard: ShardIndex,
-    part: &Part,
-    end: Offset,
-    max_bytes: usize,
-    scanned: &mut Scanned,
-) -> Result<(), ScanError> {
+fn scan_part(shard: ShardIndex, part: &Part, until: Until, scanned: &mut Scanned) -> Result<(), ScanError> {
     let mut scanner = Scanner::new(&*part.file, part.salt, part.position, part.end);
-    while scanned.next < end && scanned.bytes < max_bytes {
+    while scanned.next < until.end && !scanned.is_enough(until) {
         let found = match scanner.next()? {
             Some(found) => found,
             // Damage: other shards' and later commits are found behind it, and the gap shows in the offsets.
@@ -230,6 +231,7 @@ fn scan_part(
                         let what = format!("shard {shard}: the block at offset {} is damaged", block.first);
                         return Err(ScanError::Damaged(format!("segment {}: {what}", part.number)));
                     }
+                    scanned.records += (block.end() - scanned.next.max(block.first)) as usize;
                     scanned.next = block.end();
                     scanned.bytes += body.len();
                     scanned.chunks.push(Chunk {

@@ -285,7 +285,6 @@ impl Stream {
         } else {
             return None;
         };
-        counter!(REFUSED, "reason" => refusal.reason()).increment(1);
         Some(AppendError::NotWritten(refusal))
     }
 
@@ -462,6 +461,12 @@ impl Stream {
 #[derive(Clone)]
 pub(crate) struct Handle(pub(crate) Arc<Stream>);
 
+fn count_refusal(error: &AppendError) {
+    if let AppendError::NotWritten(refusal) = error {
+        counter!(REFUSED, "reason" => refusal.reason()).increment(1);
+    }
+}
+
 fn as_append_error(e: ReadError) -> AppendError {
     AppendError::NotWritten(match e {
         ReadError::Deleted => NotWritten::Deleted,
@@ -492,12 +497,13 @@ impl StreamLog for Handle {
                 (None, batch) => stream
                     .opened(|log| stream.join_batch(log, batch.unwrap_or_default(), expected))
                     .await
-                    .map_err(as_append_error)?
+                    .map_err(as_append_error)
+                    .inspect_err(count_refusal)?
                     .map(|(a, outcome)| (a, Some(outcome))),
             };
-            let (appended, outcome) = joined?;
+            let (appended, outcome) = joined.inspect_err(count_refusal)?;
             if let Some(outcome) = outcome {
-                Committed::new(outcome).await?;
+                Committed::new(outcome).await.inspect_err(count_refusal)?;
             }
             Ok(appended)
         })
