@@ -68,25 +68,17 @@ impl DataDir {
     /// Takes the directory, and makes it if it does not exist.
     pub fn create(env: &Env, path: &Path) -> Result<DataDir, DataDirError> {
         let disk = &*env.disk;
-        disk.create_dir_all(path).map_err(|error| unusable(path, error))?;
+        // Before anything is changed: what is not ours stays as it is.
+        let known = disk.exists(path) && has_format(disk, path)?;
+        if !known {
+            make(disk, path)?;
+        }
         restrict(path);
         let taken = DataDir::take(disk, path)?;
-        let format = path.join("format");
-        if disk.exists(&format) {
-            check_format(disk, path, &format)?;
-            return Ok(taken);
-        }
-        let entries = disk.list(path).map_err(|error| unusable(path, error))?;
-        // A start that was cut short leaves the lock and perhaps the file on its way to its name.
-        let ours = ["LOCK", "format.tmp", "lost+found"];
-        if entries.iter().any(|entry| !ours.contains(&entry.name.as_str())) {
-            return Err(DataDirError::Foreign { path: path.to_path_buf() });
-        }
-        let text = format!("{FORMAT_NAME} {FORMAT}\n");
-        disk.write_file(&format, text.as_bytes()).map_err(|error| unusable(&format, error))?;
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            // The new directory's own name. A parent that can't be opened for it is not ours to sync.
-            let _ = disk.sync_dir(parent);
+        // Again, as another process may have been here before the lock was held.
+        if !has_format(disk, path)? {
+            let (format, text) = (path.join("format"), format!("{FORMAT_NAME} {FORMAT}\n"));
+            disk.write_file(&format, text.as_bytes()).map_err(|error| unusable(&format, error))?;
         }
         Ok(taken)
     }
@@ -147,6 +139,40 @@ pub fn temporary(env: &Env) -> PathBuf {
     std::env::temp_dir().join(format!("millstream-{}-{:016x}", std::process::id(), env.random.u64()))
 }
 
+/// Makes the directory, and its name durable, as those of the directories above it that had to be made.
+fn make(disk: &dyn Disk, path: &Path) -> Result<(), DataDirError> {
+    let parents = path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
+    // The nearest parent always: a start that was cut short may have made the directory and not synced its name.
+    let missing = parents.clone().take_while(|parent| !disk.exists(parent)).count();
+    let changed: Vec<&Path> = parents.take(missing + 1).collect();
+    disk.create_dir_all(path).map_err(|error| unusable(path, error))?;
+    for parent in changed {
+        match disk.sync_dir(parent) {
+            // A parent that may not be read, as above a mounted volume, is not ours to sync.
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(unusable(parent, error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether the directory has a format, which is then one that this version knows. One without is new: it holds nothing
+/// but what a start that was cut short leaves.
+fn has_format(disk: &dyn Disk, path: &Path) -> Result<bool, DataDirError> {
+    let format = path.join("format");
+    if disk.exists(&format) {
+        check_format(disk, path, &format)?;
+        return Ok(true);
+    }
+    let entries = disk.list(path).map_err(|error| unusable(path, error))?;
+    // The lock, and perhaps the format on its way to its name.
+    let ours = ["LOCK", "format.tmp", "lost+found"];
+    if entries.iter().any(|entry| !ours.contains(&entry.name.as_str())) {
+        return Err(DataDirError::Foreign { path: path.to_path_buf() });
+    }
+    Ok(false)
+}
+
 fn unusable(path: &Path, error: io::Error) -> DataDirError {
     DataDirError::Unusable { path: path.to_path_buf(), error }
 }
@@ -177,6 +203,8 @@ fn check_format(disk: &dyn Disk, path: &Path, file: &Path) -> Result<(), DataDir
 #[cfg(test)]
 #[allow(clippy::disallowed_methods)]
 mod tests {
+    use millstream_env::sim::{Crash, SimEnv};
+
     use super::*;
 
     fn env() -> Env {
@@ -210,11 +238,48 @@ mod tests {
     fn other_peoples_files_are_left_alone() {
         let temporary = tempfile::tempdir().unwrap();
         std::fs::write(temporary.path().join("thesis.tex"), "x").unwrap();
+        std::fs::set_permissions(temporary.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let untouched = |names: &[&str]| {
+            let entries = std::fs::read_dir(temporary.path()).unwrap();
+            let mut found: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            found.sort_unstable();
+            assert_eq!(found, names);
+            assert_eq!(std::fs::metadata(temporary.path()).unwrap().permissions().mode() & 0o777, 0o755);
+        };
         assert!(matches!(DataDir::create(&env(), temporary.path()), Err(DataDirError::Foreign { .. })));
+        untouched(&["thesis.tex"]);
+        // A `format` that is not ours does not make the directory ours.
+        std::fs::write(temporary.path().join("format"), "A4").unwrap();
+        assert!(matches!(DataDir::create(&env(), temporary.path()), Err(DataDirError::Damaged { .. })));
+        untouched(&["format", "thesis.tex"]);
+        std::fs::remove_file(temporary.path().join("format")).unwrap();
         assert!(matches!(DataDir::open(&env(), temporary.path()), Err(DataDirError::Missing { .. })));
         let file = temporary.path().join("thesis.tex");
         assert!(matches!(DataDir::create(&env(), &file), Err(DataDirError::Unusable { .. })));
         assert!(matches!(DataDir::create(&env(), &file.join("x")), Err(DataDirError::Unusable { .. })));
+    }
+
+    #[test]
+    fn a_start_that_was_cut_short_goes_on() {
+        let temporary = tempfile::tempdir().unwrap();
+        for left in ["LOCK", "format.tmp"] {
+            std::fs::write(temporary.path().join(left), "1").unwrap();
+        }
+        std::fs::create_dir(temporary.path().join("lost+found")).unwrap();
+        assert!(DataDir::create(&env(), temporary.path()).is_ok());
+    }
+
+    #[test]
+    fn a_power_loss_does_not_take_a_new_directory() {
+        let machine = SimEnv::new(1);
+        machine.disk.create_dir_all(Path::new("/made-by-millstream")).unwrap();
+        machine.disk.sync_dir(Path::new("/")).unwrap();
+        let path = Path::new("/made-by-millstream/a/b/data");
+        drop(DataDir::create(&machine.env(), path).unwrap());
+        let machine = machine.restart(Crash::PowerLoss);
+        for kept in [path.parent().unwrap().parent().unwrap(), path.parent().unwrap(), path, &path.join("format")] {
+            assert!(machine.disk.exists(kept), "{}", kept.display());
+        }
     }
 
     #[test]
