@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::Report;
 use super::rules::Shown;
@@ -32,6 +32,46 @@ impl Lengths {
         let max = self.max.map(|max| format!("Member must have length less than or equal to {max}"));
         let min = self.min.map(|min| format!("Member must have length greater than or equal to {min}"));
         max.into_iter().chain(min).collect()
+    }
+}
+
+/// How many characters of a value are shown.
+const SHOWN_MAX: usize = 1024;
+
+/// A value cut after [`SHOWN_MAX`] characters, with `...` for the rest: what is wrong with a value of megabytes is not
+/// worth an answer of as many, for each violation anew.
+pub(super) struct Capped<T>(pub T);
+
+impl<T: fmt::Display> fmt::Display for Capped<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut head = Head { to: f, left: SHOWN_MAX, is_cut: false };
+        let written = write!(head, "{}", self.0);
+        // The error with which the cut ends the value's own rendering.
+        if head.is_cut { f.write_str("...") } else { written }
+    }
+}
+
+/// Passes on as many characters as are left, and fails at the next one.
+struct Head<'a, 'f> {
+    to: &'a mut fmt::Formatter<'f>,
+    left: usize,
+    is_cut: bool,
+}
+
+impl fmt::Write for Head<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        match text.char_indices().nth(self.left) {
+            None => {
+                self.left -= text.chars().count();
+                self.to.write_str(text)
+            }
+            Some((end, _)) => {
+                self.left = 0;
+                self.is_cut = true;
+                self.to.write_str(&text[..end])?;
+                Err(fmt::Error)
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use regex::bytes::Regex;
 
-use super::render::{Lengths, List, Map};
+use super::render::{Capped, Lengths, List, Map};
 use super::{Path, Report, Validate};
 use crate::Blob;
 
@@ -99,7 +99,8 @@ fn utf16_length(value: &str) -> usize {
 
 impl Rule<Cow<'_, str>> for StringRule {
     fn check(&self, value: &Cow<'_, str>, path: Path<'_>, report: &mut Report) {
-        let subject = format_args!("Value '{value}' at '{path}'");
+        let shown = Capped(value);
+        let subject = format_args!("Value '{shown}' at '{path}'");
         if let Some(pattern) = self.pattern
             && !pattern.matches(value)
         {
@@ -187,7 +188,7 @@ impl<T: Enumeration> Rule<T> for EnumRule {
     fn check(&self, value: &T, path: Path<'_>, report: &mut Report) {
         if !value.is_recognized() {
             let words = ScalarRule::<T>::words(self);
-            report.add(format_args!("Value '{}' at '{path}'", value.as_str()), format_args!("{words}"));
+            report.add(format_args!("Value '{}' at '{path}'", Capped(value.as_str())), format_args!("{words}"));
         }
     }
 }
@@ -215,7 +216,7 @@ pub struct ListRule<R> {
 
 impl<T: Shown, R: ScalarRule<T>> Rule<Vec<T>> for ListRule<R> {
     fn check(&self, value: &Vec<T>, path: Path<'_>, report: &mut Report) {
-        let list = List(value);
+        let list = Capped(List(value));
         let subject = format_args!("Value '{list}' at '{path}'");
         Lengths { min: self.min, max: self.max }.check(value.len(), subject, report);
         if !value.iter().all(|element| self.element.allows(element)) {
@@ -265,7 +266,7 @@ where
     V: ScalarRule<Cow<'a, str>>,
 {
     fn check(&self, value: &BTreeMap<Cow<'a, str>, Cow<'a, str>>, path: Path<'_>, report: &mut Report) {
-        let map = Map(value);
+        let map = Capped(Map(value));
         let subject = format_args!("Value '{map}' at '{path}'");
         Lengths { min: self.min, max: self.max }.check(value.len(), subject, report);
         if !value.keys().all(|key| self.key.allows(key)) {

@@ -284,3 +284,32 @@ fn maps_are_reported_whole_in_javas_order() {
         ]
     );
 }
+
+#[test]
+fn long_values_are_cut() {
+    let fits = "a".repeat(1024);
+    assert_violations(
+        Operation::DescribeStream,
+        &format!(r#"{{"StreamName":"{fits}"}}"#),
+        &[(&format!("'{fits}' at 'streamName'"), "have length less than or equal to 128")],
+    );
+    // Characters, not bytes; both violations are cut.
+    let (long, head) = ("é".repeat(1_000_000), "é".repeat(1024));
+    let shown = format!("'{head}...' at 'streamName'");
+    assert_violations(
+        Operation::DescribeStream,
+        &format!(r#"{{"StreamName":"{long}"}}"#),
+        &[(&shown, NAME), (&shown, "have length less than or equal to 128")],
+    );
+    let scaling = format!(r#"{{"StreamName":"s","TargetShardCount":1,"ScalingType":"{long}"}}"#);
+    let keys = format!(r#"{{"StreamName":"s","TagKeys":["a","{long}"]}}"#);
+    let tags = format!(r#"{{"StreamName":"s","Tags":{{"a":"{long}"}}}}"#);
+    for (operation, body, cut) in [
+        (Operation::UpdateShardCount, scaling, format!("'{head}...' at 'scalingType'")),
+        (Operation::RemoveTagsFromStream, keys, format!("'[a, {}...' at 'tagKeys'", "é".repeat(1020))),
+        (Operation::AddTagsToStream, tags, format!("'{{a={}...' at 'tags'", "é".repeat(1021))),
+    ] {
+        let found = violations(operation, &body);
+        assert!(found.len() == 1 && found[0].contains(&cut), "{}", found.join("\n").len());
+    }
+}
