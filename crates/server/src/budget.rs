@@ -129,7 +129,14 @@ impl Permit {
         self.budget.gauge.set(state.used as f64);
     }
 
+    /// Holds exactly `bytes`, whether there is room or not: those of an answer that has been made.
+    pub(crate) fn hold(&mut self, bytes: u64) {
+        self.charge(bytes.saturating_sub(self.held));
+        self.shrink_to(bytes);
+    }
+
     /// Bytes held.
+    #[cfg(test)]
     pub(crate) fn held(&self) -> u64 {
         self.held
     }

@@ -97,8 +97,7 @@ impl Front {
             },
             budget: Budget::new(config.memory as u64, config.memory_wait, meters.in_flight.clone()),
             rules: BodyRules { max: config.max_body, pace: config.pace },
-            // At least eight answers fit, however large one may become.
-            large_answer: config.large_answer.min(config.memory / 8) as u64,
+            large_answer: claim(config),
             meters,
             draining: AtomicBool::new(false),
             cut: AtomicUsize::new(0),
@@ -140,7 +139,7 @@ impl Front {
                 let reply = fault.reply();
                 self.report(&fault, reply.status, &request_id, seen.operation);
                 if let Some(permit) = &mut permit {
-                    permit.shrink_to(reply.body.len() as u64);
+                    permit.hold(reply.body.len() as u64);
                 }
                 reply
             }
@@ -241,9 +240,7 @@ impl Front {
                 };
                 let bytes = self.operate(Format::Json, operation, &context, &body, permit, dialect).await?;
                 drop(body);
-                let made = bytes.len() as u64;
-                permit.charge(made.saturating_sub(permit.held()));
-                permit.shrink_to(made);
+                permit.hold(bytes.len() as u64);
                 let mut reply = Reply::new(StatusCode::OK, Some(Format::Json.content_type()));
                 reply.body = bytes;
                 Ok(reply)
@@ -277,17 +274,34 @@ impl Front {
         let operation = operation.map_or("-", Operation::name);
         if status >= 500 {
             tracing::warn!(request_id, operation, status, code, detail, "request failed");
-        } else if code == ErrorCode::ProvisionedThroughputExceededException.name() {
-            // Part of normal work, and many.
-            tracing::debug!(request_id, operation, status, code, detail, "request refused");
         } else {
             tracing::info!(request_id, operation, status, code, detail, "request refused");
         }
     }
 }
 
+/// What a request claims for an answer that can be large: at least four such answers fit.
+fn claim(config: &ServerConfig) -> u64 {
+    config.large_answer.min(config.memory / 4) as u64
+}
+
 /// AWS can't tell what is being asked for.
 fn undetermined() -> Fault {
     let text = "Unable to determine service/operation name to be authorized";
     Fault::new(Error::new(ErrorCode::AccessDeniedException, text), Dialect::Xml)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_answer_claims_what_it_can_take() {
+        let mut config = ServerConfig::new("us-east-1", "000000000000");
+        config.memory = 128 << 20;
+        for (answer, claimed) in [(14 << 20, 14 << 20), (30 << 20, 30 << 20), (87 << 20, 32 << 20)] {
+            config.large_answer = answer;
+            assert_eq!(claim(&config), claimed);
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use ::metrics::Gauge;
 use millstream_env::runtime;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
@@ -42,13 +43,12 @@ impl Worker {
                 let (front, protocol, phase) = (Arc::clone(&front), Arc::clone(&protocol), phase.clone());
                 let live = live.clone();
                 runtime::spawn(async move {
-                    front.meters.connections.increment(1.0);
+                    let open = Counted::new(front.meters.connections.clone());
                     match tokio::net::TcpStream::from_std(next.stream) {
                         Ok(stream) => protocol.serve(stream, next.local, Arc::clone(&front), phase).await,
                         Err(error) => tracing::warn!(%error, "a connection could not be served"),
                     }
-                    front.meters.connections.decrement(1.0);
-                    drop((live, next.place));
+                    drop((open, live, next.place));
                 });
             }
             drop(live);
@@ -59,5 +59,60 @@ impl Worker {
         let thread =
             std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || runtime.block_on(work))?;
         Ok(Worker { queue, thread })
+    }
+}
+
+/// Counts as one in a gauge until it is dropped, also by a panic.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: Gauge) -> Counted {
+        gauge.increment(1.0);
+        Counted(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+    use std::sync::Mutex;
+
+    use ::metrics::GaugeFn;
+
+    use super::*;
+
+    struct Value(Mutex<f64>);
+
+    impl GaugeFn for Value {
+        fn increment(&self, by: f64) {
+            *self.0.lock().unwrap() += by;
+        }
+
+        fn decrement(&self, by: f64) {
+            *self.0.lock().unwrap() -= by;
+        }
+
+        fn set(&self, to: f64) {
+            *self.0.lock().unwrap() = to;
+        }
+    }
+
+    #[test]
+    fn a_panic_does_not_leave_a_connection_counted() {
+        let value = Arc::new(Value(Mutex::new(0.0)));
+        let open = Counted::new(Gauge::from_arc(Arc::clone(&value)));
+        assert_eq!(*value.0.lock().unwrap(), 1.0);
+        let ended = catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _open = open;
+            panic!("a connection's task fails");
+        }));
+        assert!(ended.is_err());
+        assert_eq!(*value.0.lock().unwrap(), 0.0);
     }
 }

@@ -26,6 +26,10 @@ fn what_is_taken_comes_back() {
         assert_eq!(budget.state.lock().used, 100);
         permit.shrink_to(10);
         assert_eq!((permit.held(), budget.state.lock().used), (10, 10));
+        for made in [150, 150, 20] {
+            permit.hold(made);
+            assert_eq!((permit.held(), budget.state.lock().used), (made, made));
+        }
         drop(permit);
         let state = budget.state.lock();
         assert_eq!((state.used, state.accounts.len()), (0, 0));
