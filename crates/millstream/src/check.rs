@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use millstream_catalog::{Catalog, CatalogError};
-use millstream_env::Env;
-use millstream_kinesis::rebuild::{Rebuilt, rebuild};
+use millstream_env::sim::SimDisk;
+use millstream_env::{Disk, Env};
+use millstream_kinesis::rebuild::{Rebuilt, compare, rebuild};
 use millstream_log::Log;
 use millstream_log::segment::{self, CheckReport, SegmentConfig, SegmentEngine};
 
@@ -53,7 +54,8 @@ fn check(env: &Env, dir: &Path, repair: bool) -> Result<usize, CheckError> {
         report("problem", problem);
     }
     if !repair {
-        return Ok(problems + usize::from(catalog.is_some()));
+        let apart = if catalog.is_none() { compare_copies(env, &data)? } else { 1 };
+        return Ok(problems + apart);
     }
     if problems > 0 {
         say("checking again\n");
@@ -93,6 +95,47 @@ fn catalog_problem(env: &Env, data: &DataDir) -> Result<Option<String>, CheckErr
     }
 }
 
+/// Gives how many streams have no log, and logs no stream. Opening a log engine or a catalog writes to it, so that
+/// copies are opened, on a disk in memory: of the log the directories, which is all that is looked at.
+fn compare_copies(env: &Env, data: &DataDir) -> Result<usize, CheckError> {
+    let copy = Env { disk: Arc::new(SimDisk::new()), ..env.clone() };
+    let of_disk = |path: &Path| {
+        let path = path.to_path_buf();
+        move |error| CheckError::Disk { path, error }
+    };
+    copy_directories(&*env.disk, &*copy.disk, &data.log()).map_err(of_disk(&data.log()))?;
+    let path = data.catalog();
+    let image = env.disk.read_file(&path).map_err(of_disk(&path))?;
+    copy.disk.write_file(&path, &image).map_err(of_disk(&path))?;
+    let catalog = Catalog::open(&copy, &path).map_err(|error| CheckError::Catalog { path: path.clone(), error })?;
+    let mut config = SegmentConfig::new(data.log());
+    config.reserve = 0;
+    let log = SegmentEngine::open(copy, config).map_err(of_disk(&data.log()))?;
+    mismatches(&*log, &catalog, &path)
+}
+
+/// Makes the directories that are below `root` on one disk on another one.
+fn copy_directories(from: &dyn Disk, to: &dyn Disk, root: &Path) -> io::Result<()> {
+    let mut left = vec![root.to_path_buf()];
+    while let Some(path) = left.pop() {
+        to.create_dir_all(&path)?;
+        let entries = match from.list(&path) {
+            // Without its directory the log is an empty one.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path == root => continue,
+            entries => entries?,
+        };
+        left.extend(entries.into_iter().filter(|entry| entry.is_dir).map(|entry| path.join(entry.name)));
+    }
+    Ok(())
+}
+
+/// Reports what does not fit together of a log engine and the catalog at `path`, and gives how much that is.
+fn mismatches(log: &dyn Log, catalog: &Catalog, path: &Path) -> Result<usize, CheckError> {
+    let lines = compare(log, catalog).map_err(|error| CheckError::Catalog { path: path.to_path_buf(), error })?;
+    lines.iter().for_each(|line| report("problem", line));
+    Ok(lines.len())
+}
+
 /// Keeps a damaged catalog beside the new one.
 fn set_aside(env: &Env, path: &Path) -> Result<(), CheckError> {
     if !env.disk.exists(path) {
@@ -112,7 +155,7 @@ fn set_aside(env: &Env, path: &Path) -> Result<(), CheckError> {
     Ok(())
 }
 
-/// Puts streams whose logs exist into the catalog again. Gives how many could not be.
+/// Puts streams whose logs exist into the catalog again. Gives how much of log and catalog still does not fit together.
 fn recover_streams(env: &Env, data: &DataDir) -> Result<usize, CheckError> {
     let path = data.catalog();
     let of_catalog = |error| CheckError::Catalog { path: path.clone(), error };
@@ -120,26 +163,23 @@ fn recover_streams(env: &Env, data: &DataDir) -> Result<usize, CheckError> {
     let engine = SegmentEngine::open(env.clone(), SegmentConfig::new(data.log()));
     let log: Arc<dyn Log> = engine.map_err(|error| CheckError::Disk { path: data.log(), error })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CheckError::Runtime)?;
-    let rebuilt = runtime.block_on(async {
-        let rebuilt = rebuild(&log, &catalog).await;
-        log.close().await;
-        rebuilt
-    });
-    let mut left = 0;
-    for outcome in rebuilt.map_err(of_catalog)? {
-        match outcome {
-            Rebuilt::Stream { arn, .. } => report("repaired", &format!("{arn} is in the catalog again")),
-            Rebuilt::NameTaken { arn, log } => {
-                left += 1;
-                report("problem", &format!("log {log} was of {arn}, which another stream is: it stays aside"));
-            }
-            Rebuilt::Unreadable { log, why } => {
-                left += 1;
-                report("problem", &format!("log {log} does not say whose it is: {why}"));
+    let rebuilt = runtime.block_on(rebuild(&log, &catalog)).map_err(of_catalog);
+    let left = rebuilt.and_then(|rebuilt| {
+        for outcome in rebuilt {
+            match outcome {
+                Rebuilt::Stream { arn, .. } => report("repaired", &format!("{arn} is in the catalog again")),
+                Rebuilt::NameTaken { arn, log } => {
+                    report("not repaired", &format!("log {log} was of {arn}, which another stream is: it stays aside"));
+                }
+                Rebuilt::Unreadable { log, why } => {
+                    report("not repaired", &format!("log {log} does not say whose it is: {why}"));
+                }
             }
         }
-    }
-    Ok(left)
+        mismatches(&*log, &catalog, &path)
+    });
+    runtime.block_on(log.close());
+    left
 }
 
 fn report(kind: &str, line: &str) {

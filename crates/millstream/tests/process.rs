@@ -138,6 +138,71 @@ fn signals_stop_it_cleanly() {
     assert_eq!(check.status.code(), Some(0), "{}", String::from_utf8_lossy(&check.stderr));
 }
 
+/// What `check` says, and its exit code.
+fn check(data: &Path, more: &[&str]) -> (String, Option<i32>) {
+    let output = run(&[&["check", data.to_str().unwrap()], more].concat());
+    (String::from_utf8(output.stdout).unwrap(), output.status.code())
+}
+
+#[test]
+fn check_compares_logs_and_catalog() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let add = |name: &str| {
+        let mut server = Server::start(&data, &["--transition-delay", "0"]);
+        server.call("CreateStream", &format!("{{\"StreamName\":\"{name}\",\"ShardCount\":1}}"));
+        server.signal("TERM");
+        assert_eq!(server.wait().code(), Some(0));
+    };
+    let logs = || -> Vec<_> {
+        let entries = std::fs::read_dir(data.join("log/streams/000000000000/us-east-1")).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    };
+    add("first");
+    let (before, of_first) = (std::fs::read(data.join("catalog.redb")).unwrap(), logs());
+    add("second");
+    assert_eq!(check(&data, &[]).1, Some(0));
+
+    // The catalog is older than the logs: one of them is nobody's.
+    std::fs::write(data.join("catalog.redb"), &before).unwrap();
+    let epoch = std::fs::read(data.join("log/epoch")).unwrap();
+    let (said, code) = check(&data, &[]);
+    assert!(code == Some(1) && said.contains(" belongs to no stream\n"), "{said}");
+    assert_eq!(std::fs::read(data.join("catalog.redb")).unwrap(), before, "a check changes nothing");
+    assert_eq!(std::fs::read(data.join("log/epoch")).unwrap(), epoch, "a check changes nothing");
+    let (said, code) = check(&data, &["--repair"]);
+    assert!(code == Some(0) && said.contains("stream/second is in the catalog again"), "{said}");
+    assert_eq!(check(&data, &[]).1, Some(0));
+
+    let second = logs().into_iter().find(|log| !of_first.contains(log)).unwrap();
+    std::fs::remove_dir_all(second).unwrap();
+    for more in [&[][..], &["--repair"]] {
+        let (said, code) = check(&data, more);
+        assert!(code == Some(1) && said.contains("stream/second: its log is missing"), "{said}");
+    }
+}
+
+#[test]
+fn a_throttled_call_leaves_a_line_with_its_request_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(&dir.path().join("data"), &["--transition-delay", "0"]);
+    server.call("CreateStream", "{\"StreamName\":\"s\",\"ShardCount\":1}");
+    let body = "{\"StreamName\":\"s\",\"ShardId\":\"shardId-000000000000\",\"ShardIteratorType\":\"LATEST\"}";
+    let mut answers = (0..1000).map(|_| server.call("GetShardIterator", body));
+    let refused = answers.find(|answer| answer.contains("ProvisionedThroughputExceededException")).unwrap();
+    drop(answers);
+    let ids = refused
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("x-amzn-requestid"));
+    let id = ids.map(|(_, id)| id.to_owned()).next().unwrap();
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    let mut said = String::new();
+    server.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.lines().any(|line| line.contains(&id) && line.contains("request refused")), "{id}\n{said}");
+}
+
 #[test]
 fn a_second_signal_does_not_wait() {
     let dir = tempfile::tempdir().unwrap();
