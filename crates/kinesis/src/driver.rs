@@ -1,5 +1,6 @@
 //! What happens without a request: plans that are due, retention, the log's own periodic work. Nothing here sleeps; the
-//! binary calls [`Kinesis::tick`] when [`Kinesis::wake`] says so, at [`Kinesis::next_due`], and every 250 ms.
+//! binary calls [`Kinesis::tick`] when [`Kinesis::wake`] says so, at [`Kinesis::next_due`], and every 250 ms; and, in a loop
+//! of its own, [`Kinesis::tick_log`], so that no slow change holds up the log.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -9,9 +10,10 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{MutexGuard, Notify};
 
 use crate::plans::PlanError;
+use crate::rebuild::Mismatch;
 use crate::service::Kinesis;
 use crate::state::{Status, StreamRecord};
 use crate::stream::Stream;
@@ -22,6 +24,10 @@ const RETRY: u64 = 1_000;
 /// How many streams one tick trims, so that a tick stays short.
 const TRIMS_PER_TICK: usize = 32;
 
+/// How long after the start the streams found then are trimmed first, ms: the first of them, and over how long the others
+/// are spread. Soon, since a server that is often restarted must drop segments too.
+const TRIMS_AFTER_START: (u64, u64) = (10_000, 60_000);
+
 /// What went wrong and was not put right since.
 #[derive(Debug, Default)]
 pub(crate) struct Troubles {
@@ -30,7 +36,7 @@ pub(crate) struct Troubles {
     /// By incarnation: retention that failed.
     pub(crate) retention: BTreeMap<u64, Trouble>,
     /// What was found at start.
-    pub(crate) found: Vec<String>,
+    pub(crate) found: Vec<Mismatch>,
 }
 
 #[derive(Debug)]
@@ -40,9 +46,14 @@ pub(crate) struct Trouble {
 }
 
 impl Kinesis {
-    /// Does what is due. Several calls may overlap.
-    pub async fn tick(&self) {
+    /// Has the log do its own periodic work. Waits for nothing.
+    pub fn tick_log(&self) {
         self.log.tick();
+    }
+
+    /// Does what is due, the log's own work aside. Several calls may overlap; a plan that another call or a request is
+    /// working on is left to it.
+    pub async fn tick(&self) {
         let now = self.now();
         let streams = Arc::clone(&self.streams());
         {
@@ -50,10 +61,11 @@ impl Kinesis {
             let mut troubles = self.troubles.lock();
             troubles.plans.retain(|incarnation, _| streams.by_incarnation(*incarnation).is_some());
             troubles.retention.retain(|incarnation, _| streams.by_incarnation(*incarnation).is_some());
+            troubles.found.retain(|found| found.stream.is_none_or(|stream| streams.by_incarnation(stream).is_some()));
         }
         let plans: Vec<&Arc<Stream>> =
             streams.all().iter().filter(|s| self.plan_due(s).is_some_and(|due| due <= now)).collect();
-        all(plans.into_iter().map(|stream| self.drive_and_note(stream)).collect()).await;
+        all(plans.into_iter().map(|stream| self.drive_if_free(stream)).collect()).await;
         let mut trims = Vec::new();
         for stream in streams.all() {
             if trims.len() < TRIMS_PER_TICK && stream.trim_due.load(Ordering::Relaxed) <= now {
@@ -94,7 +106,7 @@ impl Kinesis {
             problems.push(format!("retention is paused: {why}"));
         }
         let troubles = self.troubles.lock();
-        problems.extend(troubles.found.iter().cloned());
+        problems.extend(troubles.found.iter().map(|found| found.line.clone()));
         problems.extend(troubles.plans.values().chain(troubles.retention.values()).map(|t| t.what.clone()));
         problems
     }
@@ -116,7 +128,7 @@ impl Kinesis {
     /// After a request has made a plan: wakes the driver, or, without a transition delay, brings the plan to its end.
     pub(crate) async fn planned(&self, stream: &Arc<Stream>) {
         if self.config.transition_delay.is_zero() {
-            self.drive_and_note(stream).await;
+            self.drive_and_note(stream, stream.driving.lock().await).await;
         }
         self.wake.notify_one();
     }
@@ -132,7 +144,14 @@ impl Kinesis {
         Some(due.max(retry))
     }
 
-    async fn drive_and_note(&self, stream: &Arc<Stream>) {
+    /// Drives the stream's plan, unless somebody does already: waiting for them would hold up everything else.
+    async fn drive_if_free(&self, stream: &Arc<Stream>) {
+        if let Ok(driving) = stream.driving.try_lock() {
+            self.drive_and_note(stream, driving).await;
+        }
+    }
+
+    async fn drive_and_note(&self, stream: &Arc<Stream>, _driving: MutexGuard<'_, ()>) {
         let result = self.drive(stream).await;
         let failed = result.is_err();
         self.note(stream, "a change is stuck", result, |troubles| &mut troubles.plans);
@@ -185,6 +204,12 @@ impl Kinesis {
         }
         Ok(())
     }
+}
+
+/// When retention is enforced first on a stream that was there at the start.
+pub(crate) fn first_trim_after_start(started: u64, incarnation: u64, retention_interval: Duration) -> u64 {
+    let (first, spread) = TRIMS_AFTER_START;
+    started.saturating_add((first + incarnation % spread).min(millis(retention_interval)))
 }
 
 pub(crate) fn millis(duration: Duration) -> u64 {

@@ -32,6 +32,20 @@ impl Limit {
         self.0.is_none_or(|most| amount <= most)
     }
 
+    /// Whether a call at `now` is within the limit, being one on calls within 24 hours; if so, it is added to `calls`, the
+    /// earlier ones (times in ms). Those of longer ago are forgotten, and without a limit none is added: the list never
+    /// grows beyond the limit.
+    pub(crate) fn admit_today(self, calls: &mut Vec<u64>, now: u64) -> bool {
+        const DAY: u64 = 24 * 60 * 60 * 1000;
+        calls.retain(|called| called.saturating_add(DAY) > now);
+        let Some(most) = self.0 else { return true };
+        let is_allowed = (calls.len() as u64) < most;
+        if is_allowed {
+            calls.push(now);
+        }
+        is_allowed
+    }
+
     /// The number, or `i32::MAX` for none (or more): for members of answers, which are 32-bit.
     pub fn to_i32(self) -> i32 {
         self.0.and_then(|most| i32::try_from(most).ok()).unwrap_or(i32::MAX)

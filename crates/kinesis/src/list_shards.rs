@@ -82,7 +82,8 @@ impl Kinesis {
                 PageToken {
                     operation: Operation::ListShards.name().into(),
                     account: (&*stream.address.account).into(),
-                    region: (&*stream.address.region).into(),
+                    // The caller's: an ARN may have named a stream of another.
+                    region: (&*context.region).into(),
                     stream: (&*stream.address.name).into(),
                     incarnation: stream.incarnation,
                     position: last.index.to_string().into(),
@@ -137,11 +138,13 @@ impl Kinesis {
 
     fn next_page(&self, context: &Context, text: &str) -> Result<(Arc<Stream>, Wanted, Option<ShardIndex>), Error> {
         let token = self.open_page_token(context, Operation::ListShards, text)?;
-        let address = Address {
+        let known = self.streams().by_incarnation(token.incarnation).map(|stream| stream.address.clone());
+        // A stream that is gone is looked for by its name: that there is none, or another, is the answer.
+        let address = known.unwrap_or_else(|| Address {
             account: (&*token.account).into(),
             region: (&*token.region).into(),
             name: (&*token.stream).into(),
-        };
+        });
         let stream = self.resolve(context, Operation::ListShards, None, Some(&address.arn()))?;
         if stream.incarnation != token.incarnation {
             return Err(texts::invalid_next_token());

@@ -10,9 +10,6 @@ use crate::state::{Mode, Status};
 use crate::streams::{check_on_demand_limit, check_shard_limit, world_of};
 use crate::texts;
 
-/// How long a switch counts against the daily quota, ms.
-const DAY: u64 = 24 * 60 * 60 * 1000;
-
 impl Kinesis {
     pub(crate) async fn update_stream_mode(
         &self,
@@ -34,8 +31,7 @@ impl Kinesis {
             if record.mode == mode {
                 return Ok(());
             }
-            record.mode_switches.retain(|switched| switched + DAY > now);
-            if !limits.stream_mode_changes_per_day.allows(record.mode_switches.len() as u64 + 1) {
+            if !limits.stream_mode_changes_per_day.admit_today(&mut record.mode_switches, now) {
                 return Err(texts::stream_rate_exceeded(&address.name, &address.account).into());
             }
             let world = world_of(streams, &address);
@@ -43,7 +39,6 @@ impl Kinesis {
                 Mode::OnDemand => check_on_demand_limit(&limits, &address, world)?,
                 Mode::Provisioned => check_shard_limit(&limits, &address, world, record.open_count() as u64)?,
             }
-            record.mode_switches.push(now);
             record.plan = Some(Plan { due_ms, work: Work::Settings(Setting::Mode(mode)) });
             record.status = Status::Updating;
             Ok(())

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::clock::{Stamped, start_clock};
-use crate::driver::{Troubles, millis};
+use crate::driver::{Troubles, first_trim_after_start};
 use crate::hooks::Hooks;
 use crate::rebuild::mismatches;
 use crate::service::{Kinesis, KinesisConfig};
@@ -44,10 +44,11 @@ impl Kinesis {
         start_clock(&env, &catalog)?;
         let tokens = TokenKeys::load(&env, &config.token_keys)?;
         let records = catalog.transact_blocking(|tx| tx.scan::<StreamRecord>(&Key::all()))?;
-        let first_trim = env.clock.now().saturating_add(millis(config.retention_interval));
+        let started = env.clock.now();
         let found = mismatches(&*log, &records);
         let mut streams = Vec::with_capacity(records.len());
         for record in records {
+            let first_trim = first_trim_after_start(started, record.incarnation, config.retention_interval);
             let stream = Stream::new(record, first_trim);
             if let Some(log) = log.open(&stream.log_id()) {
                 stream.attach(log);
@@ -55,7 +56,7 @@ impl Kinesis {
             streams.push(Arc::new(stream));
         }
         for problem in &found {
-            tracing::warn!("{problem}");
+            tracing::warn!("{}", problem.line);
         }
         Ok(Arc::new(Kinesis {
             call_rates: CallRates::default(),

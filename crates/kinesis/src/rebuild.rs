@@ -35,25 +35,39 @@ pub(crate) fn descriptor(record: &StreamRecord) -> Result<Bytes, serde_json::Err
 /// [`CatalogError::Corrupt`] or [`CatalogError::Newer`] for a record that cannot be read.
 pub fn compare(log: &dyn Log, catalog: &Catalog) -> Result<Vec<String>, CatalogError> {
     let records = catalog.transact_blocking(|tx| tx.scan::<StreamRecord>(&Key::all()))?;
-    Ok(mismatches(log, &records))
+    Ok(mismatches(log, &records).into_iter().map(|mismatch| mismatch.line).collect())
 }
 
-/// What does not fit together, one line each.
-pub(crate) fn mismatches(log: &dyn Log, records: &[StreamRecord]) -> Vec<String> {
+/// A stream without its log, or a log without its stream.
+#[derive(Debug)]
+pub(crate) struct Mismatch {
+    /// The stream's incarnation; `None` if it is about a log.
+    pub(crate) stream: Option<u64>,
+    /// For people.
+    pub(crate) line: String,
+}
+
+/// What does not fit together.
+pub(crate) fn mismatches(log: &dyn Log, records: &[StreamRecord]) -> Vec<Mismatch> {
     let ids = log.list();
     let logs: BTreeSet<u64> = ids.iter().map(|id| id.incarnation).collect();
     let known: BTreeSet<u64> = records.iter().map(|record| record.incarnation).collect();
     // Those of streams that come or go are made and deleted by the plan that goes on.
     let settled = |record: &&StreamRecord| matches!(record.status, Status::Active | Status::Updating);
     let missing = records.iter().filter(settled).filter(|record| !logs.contains(&record.incarnation));
-    let mut lines: Vec<String> =
-        missing.map(|record| format!("stream {}: its log is missing", address_of(record).arn())).collect();
+    let mut found: Vec<Mismatch> = missing
+        .map(|record| Mismatch {
+            stream: Some(record.incarnation),
+            line: format!("stream {}: its log is missing", address_of(record).arn()),
+        })
+        .collect();
     for LogId { account, region, incarnation } in &ids {
         if !known.contains(incarnation) {
-            lines.push(format!("log {incarnation:016x} of account {account} in {region} belongs to no stream"));
+            let line = format!("log {incarnation:016x} of account {account} in {region} belongs to no stream");
+            found.push(Mismatch { stream: None, line });
         }
     }
-    lines
+    found
 }
 
 /// What [`rebuild`] made of a log that the catalog did not know.

@@ -151,7 +151,7 @@ impl Kinesis {
         is_allowed
     }
 
-    /// Opens a page token of `operation` that was made for the caller's account.
+    /// Opens a page token of `operation` that was made for the caller's account and region.
     pub(crate) fn open_page_token(
         &self,
         context: &Context,
@@ -162,7 +162,7 @@ impl Kinesis {
             TokenError::Malformed => texts::invalid_next_token(),
             TokenError::Expired { issued, now } => texts::expired_next_token(issued, now),
         })?;
-        if *token.account != *context.account {
+        if *token.account != *context.account || *token.region != *context.region {
             return Err(texts::invalid_next_token());
         }
         Ok(token)

@@ -48,9 +48,6 @@ impl Kinesis {
             Direction::Increase => Operation::IncreaseStreamRetentionPeriod,
             Direction::Decrease => Operation::DecreaseStreamRetentionPeriod,
         };
-        if hours < 1 {
-            return Err(texts::value_too_small("retentionPeriodHours", hours, 1));
-        }
         let stream = self.resolve(context, operation, name, arn)?;
         let longest = self.config.limits.retention_hours;
         let address = stream.address.clone();

@@ -15,11 +15,8 @@ use crate::resolve::Address;
 use crate::scaling::{self, Planned, Step};
 use crate::service::Kinesis;
 use crate::state::{Mode, ShardIndex, ShardRecord, Status, StreamRecord, parse_shard_id, shard_id};
-use crate::streams::{SHARD_COUNT_CEILING, check_shard_limit, provisioned_shards, world_of};
+use crate::streams::{check_shard_limit, provisioned_shards, world_of};
 use crate::texts;
-
-/// How long calls count against a daily quota, ms.
-const DAY: u64 = 24 * 60 * 60 * 1000;
 
 impl Kinesis {
     pub(crate) async fn split_shard(&self, context: &Context, input: SplitShardInput<'_>) -> Result<(), Error> {
@@ -81,17 +78,13 @@ impl Kinesis {
         input: UpdateShardCountInput<'_>,
     ) -> Result<UpdateShardCountOutput, Error> {
         let (name, arn) = (input.stream_name.as_deref(), input.stream_arn.as_deref());
-        if input.target_shard_count > SHARD_COUNT_CEILING {
-            return Err(texts::value_too_large("targetShardCount", input.target_shard_count, SHARD_COUNT_CEILING));
-        }
         let stream = self.resolve(context, Operation::UpdateShardCount, name, arn)?;
         let target = u32::try_from(input.target_shard_count).unwrap_or(1).max(1);
         let (now, due_ms) = (self.now(), self.plan_due_from_now());
         let (limits, address) = (self.config.limits.clone(), stream.address.clone());
         let planned = self.change(&stream, move |record, streams| {
             check_provisioned(record, &address)?;
-            record.scaling_calls.retain(|called| called + DAY > now);
-            if !limits.update_shard_count_per_day.allows(record.scaling_calls.len() as u64 + 1) {
+            if !limits.update_shard_count_per_day.admit_today(&mut record.scaling_calls, now) {
                 let limit = limits.update_shard_count_per_day;
                 return Err(texts::shard_count_updates_per_day(&address.name, &address.account, limit).into());
             }
@@ -116,7 +109,6 @@ impl Kinesis {
             let shards: Vec<(ShardIndex, HashRange)> = record.open_shards().map(|s| (s.index, s.range)).collect();
             let steps = scaling::plan(&shards, target, record.next_index)
                 .ok_or_else(|| texts::shard_count_above_limit(i32::MAX as u64, open, wanted))?;
-            record.scaling_calls.push(now);
             if !steps.is_empty() {
                 plan_reshard(record, &steps, due_ms);
             }

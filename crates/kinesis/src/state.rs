@@ -207,6 +207,12 @@ impl StreamRecord {
         self.open_shards().count()
     }
 
+    /// Whether the stream counts against the quotas of a capacity mode: it has that mode, or is to have it.
+    pub(crate) fn claims(&self, mode: Mode) -> bool {
+        let target = self.plan.as_ref().and_then(Plan::mode);
+        self.mode == mode || target == Some(mode)
+    }
+
     /// The shards that a shard was split or merged into, by index.
     pub fn children(&self, of: ShardIndex) -> impl Iterator<Item = &ShardRecord> {
         self.shards.iter().filter(move |s| s.parent == Some(of) || s.adjacent_parent == Some(of))

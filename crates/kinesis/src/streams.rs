@@ -27,9 +27,6 @@ use crate::token::PageToken;
 /// Shards of a new on-demand stream.
 const ON_DEMAND_SHARDS: u32 = 4;
 
-/// Most shards that a request may name; a matter of validation on AWS, though not in the model.
-pub(crate) const SHARD_COUNT_CEILING: i32 = 100_000;
-
 /// Most streams in one answer of ListStreams, whatever Limit says.
 const PAGE: usize = 100;
 
@@ -52,7 +49,7 @@ impl Kinesis {
             return Err(texts::reserved_tag_key(key));
         }
         if !self.config.limits.tags.allows(tags.len() as u64) {
-            return Err(texts::too_many_tags(&address.name, &address.account, self.config.limits.tags));
+            return Err(texts::too_many_tags(&address.name, &address.account));
         }
         let limits = self.config.limits.clone();
         let (created_ms, due_ms) = (self.now(), self.plan_due_from_now());
@@ -182,9 +179,6 @@ fn capacity(input: &CreateStreamInput<'_>) -> Result<(Mode, u32), Error> {
         (Some(StreamMode::OnDemand), Some(_)) => Err(texts::shard_count_with_on_demand()),
         (Some(StreamMode::OnDemand), None) | (None, None) => Ok((Mode::OnDemand, ON_DEMAND_SHARDS)),
         (Some(_), None) => Err(texts::shard_count_required()),
-        (_, Some(count)) if count > SHARD_COUNT_CEILING => {
-            Err(texts::value_too_large("shardCount", count, SHARD_COUNT_CEILING))
-        }
         (_, Some(count)) => Ok((Mode::Provisioned, u32::try_from(count).unwrap_or(1).max(1))),
     }
 }
@@ -210,13 +204,15 @@ fn check_transitions(limits: &Limits, address: &Address, world: &[Arc<Stream>]) 
     }
 }
 
-/// Open shards of an account's provisioned streams in a region, those under way included.
+/// Open shards of an account's provisioned streams in a region, those under way included, and those of streams that are
+/// switching to or from the mode.
 pub(crate) fn provisioned_shards(world: &[Arc<Stream>]) -> u64 {
     let count = |stream: &Arc<Stream>| {
         let record = &stream.view().record;
-        match (record.mode, record.status) {
-            (Mode::OnDemand, _) | (_, Status::Deleting) => 0,
-            (Mode::Provisioned, _) => record.open_count() as u64 + record.plan.as_ref().map_or(0, Plan::growth),
+        match record.status {
+            Status::Deleting => 0,
+            _ if !record.claims(Mode::Provisioned) => 0,
+            _ => record.open_count() as u64 + record.plan.as_ref().map_or(0, Plan::growth),
         }
     };
     world.iter().map(count).sum()
@@ -238,9 +234,9 @@ pub(crate) fn check_shard_limit(
     }
 }
 
-/// How many on-demand streams there are.
+/// How many on-demand streams there are, those that are switching to or from the mode included.
 pub(crate) fn on_demand_streams(world: &[Arc<Stream>]) -> u64 {
-    world.iter().filter(|s| s.view().record.mode == Mode::OnDemand).count() as u64
+    world.iter().filter(|s| s.view().record.claims(Mode::OnDemand)).count() as u64
 }
 
 /// Whether the account may have one more on-demand stream.

@@ -34,7 +34,7 @@ impl Kinesis {
             check_taggable(record, &address)?;
             record.tags.extend(tags);
             if !limit.allows(record.tags.len() as u64) {
-                return Err(texts::too_many_tags(&address.name, &address.account, limit).into());
+                return Err(texts::too_many_tags(&address.name, &address.account).into());
             }
             Ok(())
         });

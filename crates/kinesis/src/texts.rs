@@ -201,10 +201,10 @@ fn illegal_characters(stream: &str, account: &str) -> String {
     )
 }
 
-/// More tags than a stream may have.
-pub fn too_many_tags(stream: &str, account: &str, limit: impl Display) -> Error {
+/// More tags than a stream may have. AWS says 10 here, although its limit is 50.
+pub fn too_many_tags(stream: &str, account: &str) -> Error {
     invalid_argument(format!(
-        "Failed to add tags to stream {stream} under account {account} because a given stream cannot have more than {limit} \
+        "Failed to add tags to stream {stream} under account {account} because a given stream cannot have more than 10 \
          tags associated with it."
     ))
 }

@@ -206,9 +206,9 @@ impl StreamThrottle {
         self.shards.load().get(&shard).map_or(new, Arc::clone)
     }
 
-    /// Whether a record of `bytes` (data and partition key) may be written to the shard now; if so, it is counted.
-    pub fn admit_write(&self, limits: &Limits, shard: ShardIndex, bytes: u64, now: Duration) -> bool {
-        limits.is_write_unlimited() || self.shard(shard).admit_write(limits, bytes, now)
+    /// The buckets for the records of one request.
+    pub fn writes(&self) -> Writes<'_> {
+        Writes { stream: self, shards: Vec::new() }
     }
 
     /// Forgets the shards that are not `kept`: they have expired.
@@ -229,6 +229,31 @@ impl StreamThrottle {
     pub fn admit_dry_run(&self, limits: &Limits, now: Duration) -> bool {
         let Some(size) = limits.dry_runs_per_second.get().map(|n| Size::new(n, n)) else { return true };
         take_one(&mut self.dry_runs.lock(), size, now)
+    }
+}
+
+/// Admits the records of one request. Looks the buckets of each shard up once.
+#[derive(Debug)]
+pub struct Writes<'a> {
+    stream: &'a StreamThrottle,
+    /// In the order of the shards.
+    shards: Vec<(ShardIndex, Arc<ShardThrottle>)>,
+}
+
+impl Writes<'_> {
+    /// Whether a record of `bytes` (data and partition key) may be written to the shard now; if so, it is counted.
+    pub fn admit(&mut self, limits: &Limits, shard: ShardIndex, bytes: u64, now: Duration) -> bool {
+        if limits.is_write_unlimited() {
+            return true;
+        }
+        let at = match self.shards.binary_search_by_key(&shard, |(shard, _)| *shard) {
+            Ok(at) => at,
+            Err(at) => {
+                self.shards.insert(at, (shard, self.stream.shard(shard)));
+                at
+            }
+        };
+        self.shards[at].1.admit_write(limits, bytes, now)
     }
 }
 

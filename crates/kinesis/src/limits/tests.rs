@@ -33,3 +33,14 @@ fn large_regions_have_the_large_quota() {
     assert!(limits.shards("eu-central-1").allows(1_000) && !limits.shards("eu-central-1").allows(1_001));
     assert_eq!(Limits::none().shards("eu-west-1").to_i32(), i32::MAX);
 }
+
+#[test]
+fn calls_of_a_day_are_counted_up_to_the_limit() {
+    let day = 24 * 60 * 60 * 1000;
+    let mut calls = Vec::new();
+    assert_eq!([5, 6, 7].map(|now| Limit::of(2).admit_today(&mut calls, now)), [true, true, false]);
+    assert_eq!(calls, [5, 6]);
+    assert!(Limit::of(2).admit_today(&mut calls, day + 5));
+    assert!(Limit::NONE.admit_today(&mut calls, day + 5));
+    assert_eq!(calls, [6, day + 5]);
+}

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use millstream_catalog::CatalogError;
-use millstream_log::{AppendError, LogError, ReadError};
+use millstream_log::{AppendError, LogError, ReadError, StreamLog};
 
-use super::{Reshard, Work};
+use super::{Closings, Reshard, Work};
 use crate::change::ChangeError;
 use crate::rebuild::descriptor;
 use crate::service::Kinesis;
@@ -30,9 +30,8 @@ pub(crate) enum PlanError {
 }
 
 impl Kinesis {
-    /// Runs the stream's plan if it has one that is due.
+    /// Runs the stream's plan if it has one that is due. The caller holds [`Stream::driving`].
     pub(crate) async fn drive(&self, stream: &Arc<Stream>) -> Result<(), PlanError> {
-        let _driving = stream.driving.lock().await;
         let view = stream.view_owned();
         let gone = self.streams().by_incarnation(stream.incarnation).is_none();
         match &view.record.plan {
@@ -54,23 +53,17 @@ impl Kinesis {
     ) -> Result<(), PlanError> {
         let log = stream.log().ok_or(PlanError::NoLog)?;
         let mut closings = reshard.closings(record, self.now() / 1000);
-        let decided: Vec<(u32, u64)> = log
-            .positions()
-            .await?
-            .into_iter()
-            .filter_map(|(shard, position)| Some((shard, position.closed?)))
-            .collect();
-        if decided.iter().any(|(shard, _)| closings.contains_key(shard)) {
-            // An earlier attempt has closed them: its seconds count.
-            closings.iter_mut().for_each(|(shard, second)| {
-                if let Some((_, noted)) = decided.iter().find(|(closed, _)| closed == shard) {
-                    *second = *noted;
-                }
-            });
-        } else {
+        // An earlier attempt may have closed them: then its seconds count.
+        adopt(&mut closings, &**log).await?;
+        loop {
             let outcome = reshard.outcome(record, &closings, self.now());
             let shards = closings.iter().map(|(shard, second)| (*shard, *second)).collect();
             log.close_shards(shards, descriptor(&outcome)?, self.log.epoch()).await?;
+            // The closing of an attempt that nobody waited for may have been under way, and have come first. Then the
+            // descriptor just written is wrong, and is written again.
+            if !adopt(&mut closings, &**log).await? {
+                break;
+            }
         }
         let at_ms = self.now();
         let reshard = reshard.clone();
@@ -82,6 +75,18 @@ impl Kinesis {
         });
         Ok(changed.await?)
     }
+}
+
+/// Puts the seconds at which the log has closed shards in the place of those planned. Whether any differed.
+async fn adopt(closings: &mut Closings, log: &dyn StreamLog) -> Result<bool, PlanError> {
+    let mut differed = false;
+    for (shard, position) in log.positions().await? {
+        if let (Some(second), Some(noted)) = (closings.get_mut(&shard), position.closed) {
+            differed |= *second != noted;
+            *second = noted;
+        }
+    }
+    Ok(differed)
 }
 
 impl From<ChangeError> for PlanError {

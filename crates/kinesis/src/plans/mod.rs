@@ -16,7 +16,7 @@ pub use reshard::{Child, Closings, Reshard};
 use serde::{Deserialize, Serialize};
 pub use settings::Setting;
 
-use crate::state::Status;
+use crate::state::{Mode, Status};
 
 /// Something under way on a stream. A stream has at most one plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,14 @@ impl Plan {
         match &self.work {
             Work::Reshard(reshard) => u64::try_from(reshard.growth()).unwrap_or(0),
             Work::Create | Work::Delete | Work::Settings(_) => 0,
+        }
+    }
+
+    /// The capacity mode that the plan leads to; `None` if it does not change it.
+    pub fn mode(&self) -> Option<Mode> {
+        match &self.work {
+            Work::Settings(Setting::Mode(mode)) => Some(*mode),
+            _ => None,
         }
     }
 }

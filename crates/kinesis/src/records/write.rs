@@ -61,6 +61,7 @@ impl Kinesis {
         let log = stream.log().ok_or_else(gone)?;
         let now = self.env.clock.monotonic();
         let mut steps = vec![Step::New; records.len()];
+        let mut throttle = stream.throttle.writes();
         for _ in 0..ROUTINGS {
             let mut batch = Batch::new();
             for (record, step) in records.iter().zip(&mut steps) {
@@ -70,7 +71,7 @@ impl Kinesis {
                     Step::Sent(_) => view.routes.route(record.key).ok_or_else(gone)?,
                     Step::New => {
                         let shard = view.routes.route(record.key).ok_or_else(gone)?;
-                        if !stream.throttle.admit_write(&self.config.limits, shard, record.size as u64, now) {
+                        if !throttle.admit(&self.config.limits, shard, record.size as u64, now) {
                             *step = Step::Throttled(shard);
                             continue;
                         }

@@ -1,6 +1,7 @@
 //! The service through its front door, over a log in memory or the segment engine on a simulated disk.
 
 mod crashes;
+mod driver;
 mod listing;
 mod plans;
 mod settings;
@@ -123,6 +124,7 @@ impl World {
     }
 
     pub(crate) fn tick(&self) {
+        self.kinesis.tick_log();
         self.machine.block_on(self.kinesis.tick());
     }
 

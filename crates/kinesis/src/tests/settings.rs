@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits::Limit;
 
 const HOUR: u64 = 60 * 60 * 1000;
 
@@ -118,4 +119,40 @@ fn the_mode_is_switched_twice_a_day() {
     );
     world.machine.clock.advance(24 * HOUR);
     world.call(switch("s", StreamMode::OnDemand)).expect("the next day");
+}
+
+#[test]
+fn a_pending_switch_counts_in_both_modes() {
+    let limits = Limits { on_demand_streams: Limit::of(1), shards_in_region: Limit::of(4), ..config().limits };
+    let world = World::new(KinesisConfig { limits, ..config() });
+    world.create("s", 2);
+    world.create("t", 1);
+    world.pass(500);
+    world.call(switch("s", StreamMode::OnDemand)).expect("accepted");
+    assert_eq!(world.error(switch("t", StreamMode::OnDemand)).code, ErrorCode::LimitExceededException);
+    // Until it has switched, its shards count too.
+    assert_eq!(world.error(create("u", 2)).code, ErrorCode::LimitExceededException);
+    world.pass(500);
+    world.create("u", 2);
+    world.pass(500);
+    assert_eq!(world.error(switch("s", StreamMode::Provisioned)).code, ErrorCode::LimitExceededException);
+    world.call(delete("u")).expect("accepted");
+    world.pass(500);
+    world.call(switch("s", StreamMode::Provisioned)).expect("accepted");
+    assert_eq!(world.error(create("v", 2)).code, ErrorCode::LimitExceededException);
+    assert_eq!(world.error(create_on_demand("w")).code, ErrorCode::LimitExceededException);
+}
+
+#[test]
+fn without_quotas_calls_leave_no_trace() {
+    let world = World::new(KinesisConfig { limits: Limits::none(), ..at_once() });
+    world.create("s", 1);
+    for i in 0..20 {
+        world.call(scale("s", 1 + i % 2)).expect("scaled");
+        world.call(switch("s", StreamMode::OnDemand)).expect("switched");
+        world.call(switch("s", StreamMode::Provisioned)).expect("switched");
+    }
+    let streams = world.kinesis.streams();
+    let record = &streams.get("000000000000", "eu-central-1", "s").expect("there").view_owned().record;
+    assert!(record.scaling_calls.is_empty() && record.mode_switches.is_empty());
 }

@@ -42,8 +42,8 @@ fn texts_are_awss_to_the_byte() {
         "Failed to remove tags from stream s under account 1 because some tags contained illegal characters. The allowed characters are Unicode letters, white-spaces, '_',',','/','=','+','-','@'."
     );
     assert_eq!(
-        message(too_many_tags("s", "1", 50)),
-        "Failed to add tags to stream s under account 1 because a given stream cannot have more than 50 tags associated with it."
+        message(too_many_tags("s", "1")),
+        "Failed to add tags to stream s under account 1 because a given stream cannot have more than 10 tags associated with it."
     );
     assert_eq!(
         message(split_out_of_range("1", 0, "s", "1", 0, 9)),

@@ -1,8 +1,8 @@
 use millstream_api::kinesis::{GetRecordsInput, GetShardIteratorInput, ShardIteratorType as Type};
-use millstream_api::{ErrorCode, Timestamp};
+use millstream_api::{Context, ErrorCode, Timestamp};
 use proptest::prelude::*;
 
-use super::world::{World, context, entry, iterator_input, refused};
+use super::world::{ACCOUNT, World, context, entry, iterator_input, refused};
 use crate::limits::{Limit, Limits};
 use crate::sequence::{Parsed, SequenceNumber};
 
@@ -109,6 +109,12 @@ fn iterators_expire_and_are_checked() {
     let stolen = GetRecordsInput { shard_iterator: iterator.clone().into(), ..GetRecordsInput::default() };
     let (code, _) = refused(world.run(world.kinesis.get_records(&other, stolen)));
     assert_eq!(code, ErrorCode::AccessDeniedException);
+    let far = Context { region: "eu-west-1".into(), ..context(ACCOUNT) };
+    let carried = GetRecordsInput { shard_iterator: iterator.clone().into(), ..GetRecordsInput::default() };
+    let (code, message) = refused(world.run(world.kinesis.get_records(&far, carried)));
+    assert_eq!((code, message.as_str()), (ErrorCode::InvalidArgumentException, "Invalid ShardIterator."));
+    let named = input("arn:aws:kinesis:us-east-1:123456789012:stream/s");
+    assert!(world.run(world.kinesis.get_records(&far, named)).is_ok());
     world.sim.clock.advance(300_000);
     assert!(world.get(&iterator, None).is_ok());
     world.sim.clock.advance(1);
