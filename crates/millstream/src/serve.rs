@@ -20,11 +20,11 @@ use crate::meter::Metrics;
 use crate::signals::Stops;
 use crate::{banner, logging, metrics};
 
-/// How often the log's periodic work is done, at least.
+/// How often the log's periodic work is done, and what is due in the service is looked at, at least.
 const TICK: Duration = Duration::from_millis(250);
-/// And at most.
+/// How often the log's periodic work is done, at most.
 const TICK_LEAST: Duration = Duration::from_millis(1);
-/// Ticks that may be under way at once: a slow plan must not hold up the log.
+/// Ticks of the service that may be under way at once: a slow plan must not hold up others.
 const TICKS_AT_ONCE: usize = 4;
 /// How often samples of histograms are folded into their buckets.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -128,7 +128,8 @@ async fn serve(
             return Err(error.into());
         }
     };
-    runtime::spawn(drive(Arc::clone(&kinesis), env, tick(config)));
+    runtime::spawn(drive_log(Arc::clone(&kinesis), tick(config)));
+    runtime::spawn(drive(Arc::clone(&kinesis), env));
     runtime::spawn(upkeep(recorder));
     crate::say(&banner::greeting(config, server.addresses(), data.path()));
     crate::say(&banner::ready(server.addresses()));
@@ -176,7 +177,7 @@ fn server_config(config: &Config) -> ServerConfig {
     server
 }
 
-/// How often the service has something to do: relaxed mode syncs as often as it promises.
+/// How often the log has something to do: relaxed mode syncs as often as it promises.
 fn tick(config: &Config) -> Duration {
     match &config.storage {
         Storage::Directory { durability: Durability::Relaxed(every), .. } => TICK.min(*every).max(TICK_LEAST),
@@ -184,8 +185,17 @@ fn tick(config: &Config) -> Duration {
     }
 }
 
-/// Has the service do what is due: when it says so, and at least every `tick`.
-async fn drive(kinesis: Arc<Kinesis>, env: Env, tick: Duration) {
+/// Has the log do its periodic work every `tick`. Waits for nothing else: what relaxed mode promises must not depend on
+/// how long a plan takes.
+async fn drive_log(kinesis: Arc<Kinesis>, tick: Duration) {
+    loop {
+        kinesis.tick_log();
+        runtime::sleep(tick).await;
+    }
+}
+
+/// Has the service do what is due: when it says so, and at least every [`TICK`].
+async fn drive(kinesis: Arc<Kinesis>, env: Env) {
     let wake = kinesis.wake();
     let places = Arc::new(Semaphore::new(TICKS_AT_ONCE));
     loop {
@@ -198,7 +208,7 @@ async fn drive(kinesis: Arc<Kinesis>, env: Env, tick: Duration) {
         }
         // A plan that is overdue is being worked on; it needs no tick of its own.
         let due = kinesis.next_due().map(|due| Duration::from_millis(due.saturating_sub(env.clock.now())));
-        let pause = due.filter(|due| !due.is_zero()).unwrap_or(tick).min(tick);
+        let pause = due.filter(|due| !due.is_zero()).unwrap_or(TICK).min(TICK);
         tokio::select! {
             () = wake.notified() => {}
             () = runtime::sleep(pause) => {}
