@@ -79,6 +79,28 @@ impl Server {
         }
     }
 
+    /// A request whose head has been read, and whose body is yet to come.
+    fn begin_request(&self) -> TcpStream {
+        let mut open = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        open.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n";
+        open.write_all(head).unwrap();
+        let mut answer = [0; 12];
+        open.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 100");
+        open.write_all(b"1").unwrap();
+        open
+    }
+
+    /// Waits until no connection is taken any more: a stop has begun.
+    fn wait_until_closed(&self) {
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            assert!(started.elapsed() < Duration::from_secs(30), "connections are still accepted");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn call(&self, operation: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let request = format!(
@@ -207,11 +229,9 @@ fn a_throttled_call_leaves_a_line_with_its_request_id() {
 fn a_second_signal_does_not_wait() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = Server::start(&dir.path().join("data"), &["--drain", "1h"]);
-    let mut open = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-    open.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n1").unwrap();
-    std::thread::sleep(Duration::from_millis(200));
+    let _open = server.begin_request();
     server.signal("TERM");
-    std::thread::sleep(Duration::from_millis(200));
+    server.wait_until_closed();
     assert!(server.child.try_wait().unwrap().is_none(), "it waits for the request");
     server.signal("INT");
     assert_eq!(server.wait().code(), Some(130));
@@ -321,11 +341,9 @@ fn an_ephemeral_server_leaves_nothing() {
     let mut server = start();
     assert!(server.call("ListStreams", "{}").contains("\"StreamNames\":[]"));
     // A second signal does not wait, but it does not leave anything behind either.
-    let mut open = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-    open.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n1").unwrap();
-    std::thread::sleep(Duration::from_millis(200));
+    let _open = server.begin_request();
     server.signal("TERM");
-    std::thread::sleep(Duration::from_millis(100));
+    server.wait_until_closed();
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(130));
     assert_eq!(entries().len(), 0);

@@ -11,12 +11,6 @@ use common::{Running, call};
 
 const PUT: &str = "{\"PartitionKey\":\"k\",\"Data\":\"\"}";
 
-fn wait_for(server: &Running, requests: usize) {
-    while server.fake.entered.load(Ordering::SeqCst) < requests {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn requests_in_flight_are_finished_and_idle_connections_closed() {
     let mut server = Running::start();
@@ -24,7 +18,7 @@ fn requests_in_flight_are_finished_and_idle_connections_closed() {
     let (mut busy, mut idle, fresh) = (server.connect(), server.connect(), server.connect());
     assert_eq!(idle.ask(&call("ListStreams", "{}")).status, 200);
     busy.send(call("PutRecord", PUT));
-    wait_for(&server, 1);
+    server.wait_for(1);
     server.begin_stop();
     assert!(idle.is_closed());
     drop(fresh);
@@ -46,7 +40,6 @@ fn nothing_to_finish_is_finished_at_once() {
     let _fresh = server.connect();
     let mut half = server.connect();
     half.send("POST / HTTP/1.1\r\n");
-    std::thread::sleep(Duration::from_millis(50));
     let started = Instant::now();
     server.begin_stop();
     assert_eq!(server.wait().cut, 0);
@@ -59,7 +52,7 @@ fn a_request_that_takes_longer_than_the_drain_is_cut() {
     server.fake.closed.store(true, Ordering::SeqCst);
     let mut busy = server.connect();
     busy.send(call("PutRecord", PUT));
-    wait_for(&server, 1);
+    server.wait_for(1);
     server.begin_stop();
     assert_eq!(server.wait().cut, 1);
     assert!(busy.answer().is_none());
@@ -72,9 +65,10 @@ fn http2_connections_are_told_to_go() {
     let empty_settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     connection.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     connection.send(empty_settings);
-    std::thread::sleep(Duration::from_millis(100));
+    // The server's own settings come first: the connection is up.
+    let mut received = vec![0; 9];
+    std::io::Read::read_exact(&mut connection.stream, &mut received).unwrap();
     server.begin_stop();
-    let mut received = Vec::new();
     let _ = std::io::Read::read_to_end(&mut connection.stream, &mut received);
     let mut kinds = Vec::new();
     let mut rest = received.as_slice();

@@ -46,6 +46,7 @@ impl Service for Fake {
                     Ok(Output::PutRecord(PutRecordOutput::default()))
                 }
                 Input::GetRecords(_) => {
+                    self.entered.fetch_add(1, Ordering::SeqCst);
                     let data = Bytes::from(vec![7; self.page.load(Ordering::SeqCst)]);
                     let records = vec![Record { data, ..Record::default() }];
                     Ok(Output::GetRecords(GetRecordsOutput { records, ..GetRecordsOutput::default() }))
@@ -66,6 +67,15 @@ pub struct Running {
 }
 
 impl Running {
+    /// Waits until so many requests have reached the service.
+    pub fn wait_for(&self, requests: usize) {
+        let started = std::time::Instant::now();
+        while self.fake.entered.load(Ordering::SeqCst) < requests {
+            assert!(started.elapsed() < Duration::from_secs(30), "{requests} requests never reached the service");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     pub fn start() -> Running {
         Running::with(|_| {})
     }
