@@ -96,14 +96,15 @@ impl Protocol {
             let step = if now == Phase::Draining { DRAIN_STEP } else { watch.step };
             tokio::select! {
                 biased;
-                // An error is the peer's: it went away or broke the protocol.
-                _ = connection.as_mut() => return,
+                // Before the connection: an answer that goes out after the stop has begun says that it is the last.
                 changed = phase.changed() => {
                     now = if changed.is_ok() { *phase.borrow_and_update() } else { Phase::Cut };
                     if now == Phase::Draining {
                         connection.as_mut().graceful_shutdown();
                     }
                 }
+                // An error is the peer's: it went away or broke the protocol.
+                _ = connection.as_mut() => return,
                 () = runtime::sleep(step) => match watch.judge(&activity.snapshot(), step, now == Phase::Draining) {
                     Verdict::Keep => {}
                     Verdict::Retire => connection.as_mut().graceful_shutdown(),
