@@ -93,6 +93,8 @@ impl Kinesis {
                 monitoring: Default::default(),
                 max_record_kib,
                 distribution,
+                consumers: Vec::new(),
+                policy: None,
                 scaling_calls: Vec::new(),
                 mode_switches: Vec::new(),
                 plan: Some(Plan { due_ms, work: Work::Create }),
