@@ -9,7 +9,7 @@ use super::values;
 
 /// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)]
+#[allow(missing_docs, clippy::enum_variant_names)] // named as the flags are
 pub enum Key {
     Listen,
     DataDir,
