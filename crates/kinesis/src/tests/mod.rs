@@ -3,6 +3,7 @@
 mod crashes;
 mod driver;
 mod listing;
+mod pace;
 mod plans;
 mod settings;
 mod shards;
