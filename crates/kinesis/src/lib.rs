@@ -20,6 +20,7 @@ mod open;
 pub mod plans;
 pub mod rebuild;
 mod records;
+mod reset;
 mod resolve;
 mod retention;
 pub mod scaling;
@@ -30,16 +31,19 @@ pub mod state;
 pub mod stream;
 mod streams;
 mod tags;
+mod targets;
 pub mod texts;
 pub mod throttle;
 pub mod token;
 
+pub use clock::ClockReading;
 pub use hooks::{AllowAll, Authorizer, Hooks, Meter, NoMeter, Refusal, Resource};
 pub use limits::Limits;
 pub use open::OpenError;
+pub use reset::{ResetError, Worlds};
 pub use resolve::Address;
 pub use service::{Kinesis, KinesisConfig};
-pub use state::{ShardClosed, ShardRecord, StreamRecord};
+pub use state::{ShardClosed, ShardIndex, ShardRecord, StreamRecord, parse_shard_id, shard_id};
 pub use stream::{Stream, Streams, View};
 
 #[cfg(test)]

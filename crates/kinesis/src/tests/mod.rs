@@ -1,9 +1,11 @@
 //! The service through its front door, over a log in memory or the segment engine on a simulated disk.
 
+mod clock;
 mod crashes;
 mod driver;
 mod listing;
 mod plans;
+mod reset;
 mod settings;
 mod shards;
 mod streams;
