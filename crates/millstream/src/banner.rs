@@ -35,6 +35,12 @@ pub fn greeting(config: &Config, addresses: &[SocketAddr], data: &Path) -> Strin
     }
     let reach = if config.allow_anonymous { ", also from other machines" } else { "" };
     line("authentication", &format!("anonymous: any credentials will do{reach}"));
+    if config.test_controls {
+        line(
+            "test controls",
+            "ON: ANYONE WHO CAN CALL THIS SERVER CAN MAKE IT FAIL, MOVE ITS CLOCK AND DELETE ALL ITS STREAMS",
+        );
+    }
     let endpoint = addresses.first().map(|address| reachable(*address)).unwrap_or_default();
     let region = &config.region;
     let _ = write!(

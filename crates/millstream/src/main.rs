@@ -4,6 +4,7 @@ mod banner;
 mod check;
 mod cli;
 mod config;
+mod controls;
 mod data_dir;
 mod logging;
 mod meter;

@@ -20,6 +20,7 @@ pub enum Key {
     TransitionDelay,
     Auth,
     AllowAnonymous,
+    TestControls,
     AllowHost,
     CorsOrigin,
     Region,
@@ -42,7 +43,7 @@ enum Kind {
 
 impl Key {
     /// Every setting.
-    pub const ALL: [Key; 17] = [
+    pub const ALL: [Key; 18] = [
         Key::Listen,
         Key::DataDir,
         Key::Durability,
@@ -52,6 +53,7 @@ impl Key {
         Key::TransitionDelay,
         Key::Auth,
         Key::AllowAnonymous,
+        Key::TestControls,
         Key::AllowHost,
         Key::CorsOrigin,
         Key::Region,
@@ -74,6 +76,7 @@ impl Key {
             Key::TransitionDelay => "transition_delay",
             Key::Auth => "auth",
             Key::AllowAnonymous => "allow_anonymous",
+            Key::TestControls => "test_controls",
             Key::AllowHost => "allow_host",
             Key::CorsOrigin => "cors_origin",
             Key::Region => "region",
@@ -92,7 +95,7 @@ impl Key {
     fn kind(self) -> Kind {
         match self {
             Key::Listen | Key::AllowHost | Key::CorsOrigin => Kind::List,
-            Key::Ephemeral | Key::AllowAnonymous => Kind::Switch,
+            Key::Ephemeral | Key::AllowAnonymous | Key::TestControls => Kind::Switch,
             Key::Limits => Kind::Limits,
             _ => Kind::Text,
         }

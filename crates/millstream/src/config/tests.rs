@@ -84,6 +84,8 @@ fn other_machines_need_an_explicit_word() {
     let error = from_toml("listen = [\"0.0.0.0:4567\"]").unwrap_err();
     assert!(error.starts_with("m.toml: listen: 0.0.0.0:4567") && error.contains("--allow-anonymous"), "{error}");
     assert!(from_toml("listen = [\"0.0.0.0:4567\"]\nallow_anonymous = true").is_ok());
+    // With test controls no less.
+    assert!(from_toml("listen = [\"0.0.0.0:4567\"]\ntest_controls = true").unwrap_err().contains("--allow-anonymous"));
     assert!(from_toml("listen = [\"[::1]:4567\", \"127.9.9.9:1\", \"[::ffff:127.0.0.1]:1\"]").is_ok());
 }
 
@@ -107,7 +109,7 @@ fn what_is_printed_is_a_file_with_the_same_meaning() {
         "",
         "ephemeral = true\nephemeral_max = \"10MB\"\nallow_host = [\"a.b\"]\ncors_origin = [\"http://a:1\"]\n",
         "durability = \"relaxed=50\"\ndata_dir = 'a \"b\" \\ c'\nmin_free = \"1000B\"\ndrain = \"90s\"\nlimits = \"none\"\n",
-        "transition_delay = \"0\"\nlog_level = \"trace\"\nlog_format = \"json\"\n[limits]\ncall_rates = false\n",
+        "test_controls = true\ntransition_delay = \"0\"\nlog_level = \"trace\"\nlog_format = \"json\"\n[limits]\ncall_rates = false\n",
     ] {
         let config = from_toml(file).unwrap();
         let printed = config.to_toml().unwrap();
