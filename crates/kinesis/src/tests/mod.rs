@@ -2,7 +2,9 @@
 
 mod crashes;
 mod driver;
+mod limits;
 mod listing;
+mod on_demand;
 mod plans;
 mod settings;
 mod shards;
