@@ -214,8 +214,8 @@ impl Kinesis {
     fn admit_call(&self, operation: Operation, account: &str, region: &str, stream: &str) -> bool {
         let limits = match call_rate(operation) {
             None => return true,
-            Some((RateScope::Account, _)) => Arc::clone(&self.limits.all),
             Some((RateScope::Stream, _)) => self.limits_of(account, region, stream),
+            Some(_) => Arc::clone(&self.limits.all),
         };
         let now = self.env.clock.monotonic();
         let is_allowed = self.call_rates.admit(&limits, operation, account, region, stream, now);
