@@ -5,6 +5,7 @@ use std::sync::Arc;
 use millstream_api::{Error, ErrorCode};
 use millstream_catalog::{Catalog, CatalogError, Key, Record, Versioned};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::resolve::Address;
 use crate::service::Kinesis;
@@ -49,7 +50,15 @@ impl From<ChangeError> for Error {
 
 impl Record for StreamRecord {
     const TABLE: &'static str = "kinesis.streams";
-    const VERSION: u8 = 1;
+    // Version 1 knew no consumers and no policies: an older Millstream would drop them.
+    const VERSION: u8 = 2;
+
+    fn upgrade(from: u8, value: Value) -> Result<Value, String> {
+        match from {
+            1 => Ok(value),
+            _ => Err(format!("version {from} is not known")),
+        }
+    }
 
     fn key(&self) -> Key {
         Key::all().text(&self.account).text(&self.region).text(&self.name)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use millstream_api::kinesis::Operation;
 use millstream_api::{Context, Error, ErrorCode};
 
-use crate::resolve::Address;
+use crate::resolve::{Address, ConsumerAddress};
 use crate::state::ShardIndex;
 use crate::stream::Stream;
 
@@ -26,6 +26,8 @@ pub enum Resource<'a> {
     Account,
     /// A stream, existing or not.
     Stream(&'a Address),
+    /// A consumer, existing or not.
+    Consumer(&'a ConsumerAddress),
 }
 
 /// As an ARN, or `*` for the account as a whole.
@@ -34,6 +36,7 @@ impl fmt::Display for Resource<'_> {
         match self {
             Resource::Account => f.write_str("*"),
             Resource::Stream(address) => f.write_str(&address.arn()),
+            Resource::Consumer(address) => f.write_str(&address.arn()),
         }
     }
 }

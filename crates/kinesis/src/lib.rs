@@ -6,9 +6,12 @@
 //! enum of states in the stream's record, driven by [`Kinesis::tick`].
 
 mod account;
+mod account_settings;
 mod change;
 mod clock;
+mod consumers;
 mod describe;
+mod distribution;
 mod driver;
 pub mod hash;
 pub mod hooks;
@@ -17,11 +20,15 @@ mod list_shards;
 mod mode;
 mod monitoring;
 mod open;
+mod pace;
 pub mod plans;
+mod policies;
 pub mod rebuild;
+mod record_size;
 mod records;
 mod reset;
 mod resolve;
+mod resource_tags;
 mod retention;
 pub mod scaling;
 pub mod sequence;
@@ -35,15 +42,19 @@ mod targets;
 pub mod texts;
 pub mod throttle;
 pub mod token;
+mod warm_throughput;
 
 pub use clock::ClockReading;
 pub use hooks::{AllowAll, Authorizer, Hooks, Meter, NoMeter, Refusal, Resource};
 pub use limits::Limits;
 pub use open::OpenError;
+pub use pace::Unpaced;
 pub use reset::{ResetError, Worlds};
-pub use resolve::Address;
+pub use resolve::{Address, ConsumerAddress, ResourceAddress};
 pub use service::{Kinesis, KinesisConfig};
-pub use state::{ShardClosed, ShardIndex, ShardRecord, StreamRecord, parse_shard_id, shard_id};
+pub use state::{
+    ConsumerRecord, ConsumerStatus, ShardClosed, ShardIndex, ShardRecord, StreamRecord, parse_shard_id, shard_id,
+};
 pub use stream::{Stream, Streams, View};
 
 #[cfg(test)]

@@ -31,23 +31,90 @@ impl Address {
 
     /// Reads a stream ARN. `None` if it is not one.
     pub fn from_arn(arn: &str) -> Option<Address> {
+        match ResourceAddress::from_arn(arn) {
+            Some(ResourceAddress::Stream(address)) => Some(address),
+            _ => None,
+        }
+    }
+}
+
+/// Names an enhanced fan-out consumer, existing or not.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConsumerAddress {
+    /// The stream that it reads.
+    pub stream: Address,
+    /// Consumer name.
+    pub name: Arc<str>,
+    /// When it was registered, seconds since the epoch: tells apart consumers that had the name one after the other.
+    pub created: u64,
+}
+
+impl ConsumerAddress {
+    /// The consumer's ARN.
+    pub fn arn(&self) -> String {
+        format!("{}/consumer/{}:{}", self.stream.arn(), self.name, self.created)
+    }
+
+    /// Reads a consumer ARN. `None` if it is not one.
+    pub fn from_arn(arn: &str) -> Option<ConsumerAddress> {
+        match ResourceAddress::from_arn(arn) {
+            Some(ResourceAddress::Consumer(address)) => Some(address),
+            _ => None,
+        }
+    }
+}
+
+/// What an ARN names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ResourceAddress {
+    /// A stream.
+    Stream(Address),
+    /// A consumer of a stream.
+    Consumer(ConsumerAddress),
+}
+
+impl ResourceAddress {
+    /// Reads the ARN of a stream or of a consumer. `None` if it is neither.
+    pub fn from_arn(arn: &str) -> Option<ResourceAddress> {
         let mut parts = arn.splitn(6, ':');
         let (scheme, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
         let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
-        let name = resource.strip_prefix("stream/")?;
-        let name_is_plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         if scheme != "arn"
             || !partition.starts_with("aws")
             || service != "kinesis"
             || region.is_empty()
             || account.len() != 12
             || !account.bytes().all(|b| b.is_ascii_digit())
-            || name.is_empty()
-            || !name.chars().all(name_is_plain)
         {
             return None;
         }
-        Some(Address { account: account.into(), region: region.into(), name: name.into() })
+        let is_name = |name: &str| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+        };
+        let rest = resource.strip_prefix("stream/")?;
+        let (stream, consumer) = match rest.split_once("/consumer/") {
+            Some((stream, consumer)) => (stream, Some(consumer)),
+            None => (rest, None),
+        };
+        if !is_name(stream) {
+            return None;
+        }
+        let stream = Address { account: account.into(), region: region.into(), name: stream.into() };
+        let Some(consumer) = consumer else { return Some(ResourceAddress::Stream(stream)) };
+        let (name, created) = consumer.split_once(':')?;
+        if !is_name(name) || !created.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let created = created.parse().ok()?;
+        Some(ResourceAddress::Consumer(ConsumerAddress { stream, name: name.into(), created }))
+    }
+
+    /// The stream itself, or the consumer's.
+    pub fn stream(&self) -> &Address {
+        match self {
+            ResourceAddress::Stream(address) => address,
+            ResourceAddress::Consumer(consumer) => &consumer.stream,
+        }
     }
 }
 
@@ -143,6 +210,9 @@ impl Kinesis {
     }
 
     fn admit_call(&self, operation: Operation, account: &str, region: &str, stream: &str) -> bool {
+        if !self.is_paced() {
+            return true;
+        }
         let (limits, now) = (&self.config.limits, self.env.clock.monotonic());
         let is_allowed = self.call_rates.admit(limits, operation, account, region, stream, now);
         if !is_allowed {
@@ -185,6 +255,18 @@ mod tests {
         assert_eq!(address.arn(), "arn:aws:kinesis:eu-west-1:123456789012:stream/a.b-c_D");
         let china = Address::from_arn("arn:aws-cn:kinesis:cn-north-1:123456789012:stream/s").expect("an ARN");
         assert_eq!(china.arn(), "arn:aws-cn:kinesis:cn-north-1:123456789012:stream/s");
+    }
+
+    #[test]
+    fn a_consumers_arn_names_its_stream_and_its_second() {
+        let arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/s/consumer/c-1:1774401121";
+        let consumer = ConsumerAddress::from_arn(arn).expect("an ARN");
+        assert_eq!((&*consumer.stream.name, &*consumer.name, consumer.created), ("s", "c-1", 1_774_401_121));
+        assert_eq!(consumer.arn(), arn);
+        for wrong in ["/consumer/c", "/consumer/:1", "/consumer/c:", "/consumer/c:x", "/consumer/c:1:2", "/other/c:1"] {
+            let arn = format!("arn:aws:kinesis:eu-west-1:123456789012:stream/s{wrong}");
+            assert_eq!(ResourceAddress::from_arn(&arn), None, "{arn}");
+        }
     }
 
     #[test]

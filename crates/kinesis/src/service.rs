@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -56,6 +57,8 @@ pub struct Kinesis {
     pub(crate) hooks: Hooks,
     pub(crate) tokens: TokenKeys,
     pub(crate) call_rates: CallRates,
+    /// Whether limits on the pace of callers count; see [`Kinesis::unpaced`].
+    pub(crate) paced: AtomicBool,
     pub(crate) stamped: crate::clock::Stamped,
     pub(crate) streams: Arc<ArcSwap<Streams>>,
     /// Held over a change of the catalog and of what `streams` shows of it, so that both go in the same order.
@@ -85,9 +88,21 @@ impl Kinesis {
             Input::DecreaseStreamRetentionPeriod(i) => {
                 self.decrease_stream_retention_period(context, i).await.map(|()| Output::DecreaseStreamRetentionPeriod)
             }
+            Input::DeleteResourcePolicy(i) => {
+                self.delete_resource_policy(context, i).await.map(|()| Output::DeleteResourcePolicy)
+            }
             Input::DeleteStream(i) => self.delete_stream(context, i).await.map(|()| Output::DeleteStream),
+            Input::DeregisterStreamConsumer(i) => {
+                self.deregister_stream_consumer(context, i).await.map(|()| Output::DeregisterStreamConsumer)
+            }
+            Input::DescribeAccountSettings(i) => {
+                self.describe_account_settings(context, i).map(Output::DescribeAccountSettings)
+            }
             Input::DescribeLimits(i) => self.describe_limits(context, i).map(Output::DescribeLimits),
             Input::DescribeStream(i) => self.describe_stream(context, i).map(Output::DescribeStream),
+            Input::DescribeStreamConsumer(i) => {
+                self.describe_stream_consumer(context, i).map(Output::DescribeStreamConsumer)
+            }
             Input::DescribeStreamSummary(i) => {
                 self.describe_stream_summary(context, i).map(Output::DescribeStreamSummary)
             }
@@ -98,62 +113,71 @@ impl Kinesis {
                 self.enable_enhanced_monitoring(context, i).await.map(Output::EnableEnhancedMonitoring)
             }
             Input::GetRecords(i) => self.get_records(context, i).await.map(Output::GetRecords),
+            Input::GetResourcePolicy(i) => self.get_resource_policy(context, i).map(Output::GetResourcePolicy),
             Input::GetShardIterator(i) => self.get_shard_iterator(context, i).await.map(Output::GetShardIterator),
             Input::IncreaseStreamRetentionPeriod(i) => {
                 self.increase_stream_retention_period(context, i).await.map(|()| Output::IncreaseStreamRetentionPeriod)
             }
             Input::ListShards(i) => self.list_shards(context, i).map(Output::ListShards),
+            Input::ListStreamConsumers(i) => self.list_stream_consumers(context, i).map(Output::ListStreamConsumers),
             Input::ListStreams(i) => self.list_streams(context, i).map(Output::ListStreams),
+            Input::ListTagsForResource(i) => self.list_tags_for_resource(context, i).map(Output::ListTagsForResource),
             Input::ListTagsForStream(i) => self.list_tags_for_stream(context, i).map(Output::ListTagsForStream),
             Input::MergeShards(i) => self.merge_shards(context, i).await.map(|()| Output::MergeShards),
             Input::PutRecord(i) => self.put_record(context, i).await.map(Output::PutRecord),
             Input::PutRecords(i) => self.put_records(context, i).await.map(Output::PutRecords),
+            Input::PutResourcePolicy(i) => {
+                self.put_resource_policy(context, i).await.map(|()| Output::PutResourcePolicy)
+            }
+            Input::RegisterStreamConsumer(i) => {
+                self.register_stream_consumer(context, i).await.map(Output::RegisterStreamConsumer)
+            }
             Input::RemoveTagsFromStream(i) => {
                 self.remove_tags_from_stream(context, i).await.map(|()| Output::RemoveTagsFromStream)
             }
             Input::SplitShard(i) => self.split_shard(context, i).await.map(|()| Output::SplitShard),
+            Input::SubscribeToShard(i) => self.subscribe_to_shard(context, i).await.map(Output::SubscribeToShard),
+            Input::TagResource(i) => self.tag_resource(context, i).await.map(|()| Output::TagResource),
+            Input::UntagResource(i) => self.untag_resource(context, i).await.map(|()| Output::UntagResource),
+            Input::UpdateAccountSettings(i) => {
+                self.update_account_settings(context, i).await.map(Output::UpdateAccountSettings)
+            }
+            Input::UpdateMaxRecordSize(i) => {
+                self.update_max_record_size(context, i).await.map(|()| Output::UpdateMaxRecordSize)
+            }
             Input::UpdateShardCount(i) => self.update_shard_count(context, i).await.map(Output::UpdateShardCount),
             Input::UpdateStreamMode(i) => self.update_stream_mode(context, i).await.map(|()| Output::UpdateStreamMode),
+            Input::UpdateStreamRecordDistributionStrategy(i) => self
+                .update_stream_record_distribution_strategy(context, i)
+                .await
+                .map(|()| Output::UpdateStreamRecordDistributionStrategy),
+            Input::UpdateStreamWarmThroughput(i) => {
+                self.update_stream_warm_throughput(context, i).await.map(Output::UpdateStreamWarmThroughput)
+            }
             Input::AcknowledgeDeadLetterQueueRecords(_)
             | Input::AcknowledgeQueueRecords(_)
             | Input::CreateChannel(_)
             | Input::CreateQueue(_)
             | Input::DeleteChannel(_)
             | Input::DeleteQueue(_)
-            | Input::DeleteResourcePolicy(_)
-            | Input::DeregisterStreamConsumer(_)
-            | Input::DescribeAccountSettings(_)
             | Input::DescribeChannel(_)
             | Input::DescribeQueue(_)
-            | Input::DescribeStreamConsumer(_)
-            | Input::GetResourcePolicy(_)
             | Input::ListChannels(_)
             | Input::ListQueues(_)
-            | Input::ListStreamConsumers(_)
-            | Input::ListTagsForResource(_)
-            | Input::PutResourcePolicy(_)
             | Input::ReceiveDeadLetterQueueRecords(_)
             | Input::ReceiveQueueRecords(_)
-            | Input::RegisterStreamConsumer(_)
             | Input::RestoreDeadLetterQueueRecords(_)
             | Input::StartStreamEncryption(_)
             | Input::StopStreamEncryption(_)
-            | Input::SubscribeToShard(_)
-            | Input::TagResource(_)
-            | Input::UntagResource(_)
-            | Input::UpdateAccountSettings(_)
             | Input::UpdateChannel(_)
             | Input::UpdateDeadLetterQueueRecordsVisibility(_)
-            | Input::UpdateMaxRecordSize(_)
             | Input::UpdateQueue(_)
-            | Input::UpdateQueueRecordsVisibility(_)
-            | Input::UpdateStreamRecordDistributionStrategy(_)
-            | Input::UpdateStreamWarmThroughput(_) => unsupported(operation),
+            | Input::UpdateQueueRecordsVisibility(_) => unsupported(operation),
         }
     }
 }
 
-fn unsupported(operation: Operation) -> Result<Output, Error> {
+pub(crate) fn unsupported<T>(operation: Operation) -> Result<T, Error> {
     Err(Error::new(
         ErrorCode::UnsupportedOperationException,
         format!("Millstream does not support {} yet.", operation.name()),

@@ -59,6 +59,37 @@ pub enum Distribution {
     UserPartitionKey,
 }
 
+/// Where an enhanced fan-out consumer stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConsumerStatus {
+    /// Registered, and about to be ready.
+    #[serde(rename = "CREATING")]
+    Creating,
+    /// Ready.
+    #[serde(rename = "ACTIVE")]
+    Active,
+    /// Deregistered, and about to go.
+    #[serde(rename = "DELETING")]
+    Deleting,
+}
+
+/// An enhanced fan-out consumer, as its stream's record keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsumerRecord {
+    /// Its name, unique among the stream's consumers.
+    pub name: String,
+    /// When it was registered, ms since the epoch. The second of it is part of its ARN.
+    pub created_ms: u64,
+    /// Where it stands.
+    pub status: ConsumerStatus,
+    /// When it leaves CREATING or DELETING, ms since the epoch; nothing while it is ACTIVE.
+    pub due_ms: Option<u64>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// Its resource policy, as it was put.
+    pub policy: Option<String>,
+}
+
 /// A shard-level metric that enhanced monitoring can be switched on for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Metric {
@@ -130,6 +161,12 @@ pub struct StreamRecord {
     /// Who places records on shards.
     #[serde(default)]
     pub distribution: Distribution,
+    /// Its enhanced fan-out consumers, by name.
+    #[serde(default)]
+    pub consumers: Vec<ConsumerRecord>,
+    /// Its resource policy, as it was put.
+    #[serde(default)]
+    pub policy: Option<String>,
     /// When UpdateShardCount was called with success in the last 24 hours, ms since the epoch.
     pub scaling_calls: Vec<u64>,
     /// When the capacity mode was switched in the last 24 hours, ms since the epoch.
@@ -211,6 +248,11 @@ impl StreamRecord {
     pub(crate) fn claims(&self, mode: Mode) -> bool {
         let target = self.plan.as_ref().and_then(Plan::mode);
         self.mode == mode || target == Some(mode)
+    }
+
+    /// The consumer of that name.
+    pub fn consumer(&self, name: &str) -> Option<&ConsumerRecord> {
+        self.consumers.iter().find(|consumer| consumer.name == name)
     }
 
     /// The shards that a shard was split or merged into, by index.

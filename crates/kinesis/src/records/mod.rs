@@ -3,6 +3,7 @@
 mod get;
 mod iterator;
 mod put;
+mod subscribe;
 mod write;
 
 use millstream_api::Error;

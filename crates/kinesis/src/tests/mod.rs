@@ -4,6 +4,7 @@ mod clock;
 mod crashes;
 mod driver;
 mod listing;
+mod pace;
 mod plans;
 mod reset;
 mod settings;
