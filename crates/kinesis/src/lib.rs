@@ -27,6 +27,7 @@ mod record_size;
 mod records;
 mod resolve;
 mod resource_tags;
+mod resources;
 mod retention;
 pub mod scaling;
 pub mod sequence;

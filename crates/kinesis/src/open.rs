@@ -9,6 +9,7 @@ use millstream_log::Log;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::account_settings::{AccountSettings, Accounts};
 use crate::clock::{Stamped, start_clock};
 use crate::driver::{Troubles, first_trim_after_start};
 use crate::hooks::Hooks;
@@ -43,7 +44,9 @@ impl Kinesis {
     ) -> Result<Arc<Kinesis>, OpenError> {
         start_clock(&env, &catalog)?;
         let tokens = TokenKeys::load(&env, &config.token_keys)?;
-        let records = catalog.transact_blocking(|tx| tx.scan::<StreamRecord>(&Key::all()))?;
+        let (records, accounts) = catalog.transact_blocking(|tx| {
+            Ok::<_, CatalogError>((tx.scan::<StreamRecord>(&Key::all())?, tx.scan::<AccountSettings>(&Key::all())?))
+        })?;
         let started = env.clock.now();
         let found = mismatches(&*log, &records);
         let mut streams = Vec::with_capacity(records.len());
@@ -62,6 +65,7 @@ impl Kinesis {
             call_rates: CallRates::default(),
             stamped: Stamped::default(),
             streams: Arc::new(ArcSwap::from_pointee(Streams::new(streams))),
+            accounts: Arc::new(ArcSwap::from_pointee(Accounts::new(accounts))),
             changing: Arc::default(),
             wake: Arc::new(Notify::new()),
             troubles: Mutex::new(Troubles { found, ..Troubles::default() }),

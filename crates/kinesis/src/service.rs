@@ -13,6 +13,7 @@ use millstream_log::Log;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::account_settings::Accounts;
 use crate::hooks::Hooks;
 use crate::limits::Limits;
 use crate::stream::Streams;
@@ -55,7 +56,8 @@ pub struct Kinesis {
     pub(crate) call_rates: CallRates,
     pub(crate) stamped: crate::clock::Stamped,
     pub(crate) streams: Arc<ArcSwap<Streams>>,
-    /// Held over a change of the catalog and of what `streams` shows of it, so that both go in the same order.
+    pub(crate) accounts: Arc<ArcSwap<Accounts>>,
+    /// Held over a change of the catalog and of what `streams` and `accounts` show of it, so that both go in the same order.
     pub(crate) changing: Arc<tokio::sync::Mutex<()>>,
     /// Wakes the driver of [`Kinesis::tick`].
     pub(crate) wake: Arc<Notify>,

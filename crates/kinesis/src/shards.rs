@@ -175,7 +175,8 @@ fn new_indexes(record: &StreamRecord, address: &Address) -> Result<[ShardIndex; 
     }
 }
 
-fn plan_reshard(record: &mut StreamRecord, steps: &[Step], due_ms: u64) {
+/// Has the stream do `steps`.
+pub(crate) fn plan_reshard(record: &mut StreamRecord, steps: &[Step], due_ms: u64) {
     record.plan = Some(Plan { due_ms, work: Work::Reshard(Reshard::from_steps(steps)) });
     record.status = Status::Updating;
 }

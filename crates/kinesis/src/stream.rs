@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -22,6 +22,8 @@ pub struct Stream {
     pub incarnation: u64,
     /// Token buckets of its shards.
     pub throttle: StreamThrottle,
+    /// Counts the places given to records while the service spreads them over the shards.
+    pub(crate) turn: AtomicUsize,
     view: ArcSwap<View>,
     log: OnceLock<Arc<dyn StreamLog>>,
     /// Counts views, and failures to bring about the next one.
@@ -74,6 +76,7 @@ impl Stream {
             address: address_of(&record),
             incarnation: record.incarnation,
             throttle: StreamThrottle::default(),
+            turn: AtomicUsize::new(0),
             view: ArcSwap::from_pointee(View::new(record)),
             log: OnceLock::new(),
             news: watch::Sender::new(0),

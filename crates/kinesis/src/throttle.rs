@@ -277,16 +277,27 @@ pub fn call_rate(operation: Operation) -> Option<(RateScope, u32)> {
         O::AddTagsToStream
         | O::CreateStream
         | O::DecreaseStreamRetentionPeriod
+        | O::DeleteResourcePolicy
         | O::DeleteStream
+        | O::DescribeAccountSettings
         | O::DisableEnhancedMonitoring
         | O::EnableEnhancedMonitoring
+        | O::GetResourcePolicy
         | O::IncreaseStreamRetentionPeriod
         | O::ListStreams
+        | O::ListTagsForResource
         | O::ListTagsForStream
         | O::MergeShards
+        | O::PutResourcePolicy
         | O::RemoveTagsFromStream
         | O::SplitShard
-        | O::UpdateStreamMode => (RateScope::Account, 5),
+        | O::TagResource
+        | O::UntagResource
+        | O::UpdateAccountSettings
+        | O::UpdateMaxRecordSize
+        | O::UpdateStreamMode
+        | O::UpdateStreamRecordDistributionStrategy
+        | O::UpdateStreamWarmThroughput => (RateScope::Account, 5),
         _ => return None,
     })
 }

@@ -3,6 +3,7 @@
 mod get;
 mod iterator;
 mod put;
+mod spread;
 mod subscribe;
 mod write;
 

@@ -1,9 +1,12 @@
 //! The service through its front door, over a log in memory or the segment engine on a simulated disk.
 
+mod account_settings;
 mod crashes;
+mod distribution;
 mod driver;
 mod listing;
 mod plans;
+mod resources;
 mod settings;
 mod shards;
 mod streams;
