@@ -204,7 +204,7 @@ pub fn steps(decision: &Decision, open: &[OpenShard], mut next: ShardIndex) -> O
         Decision::Keep => Some(Vec::new()),
         Decision::Even(target) => {
             let open: Vec<(ShardIndex, HashRange)> = open.iter().map(|shard| (shard.index, shard.range)).collect();
-            scaling::plan(&open, *target, next)
+            scaling::grow(&open, *target, next)
         }
         Decision::Split(shards) => shards
             .iter()

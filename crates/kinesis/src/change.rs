@@ -207,7 +207,7 @@ impl Kinesis {
     }
 
     /// Runs `work` on the pool while no other change is made.
-    async fn exclusively<T: Send + 'static>(
+    pub(crate) async fn exclusively<T: Send + 'static>(
         &self,
         work: impl FnOnce(&arc_swap::ArcSwap<Streams>, &Catalog) -> Result<T, ChangeError> + Send + 'static,
     ) -> Result<T, ChangeError> {

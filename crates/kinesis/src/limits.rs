@@ -152,6 +152,10 @@ pub struct Limits {
     pub streams_in_transition: Limit,
     /// Tags of a stream.
     pub tags: Limit,
+    /// Bytes of a resource policy.
+    pub resource_policy_bytes: Limit,
+    /// Warm throughput of an on-demand stream, MiB/s.
+    pub warm_throughput_mibps: Limit,
     /// Longest retention, in hours.
     pub retention_hours: Limit,
     /// How many times more, or less, shards one UpdateShardCount may make.
@@ -192,6 +196,8 @@ impl Limits {
             on_demand_write_bytes_per_second_in_region: Limit::of(200 * MIB),
             streams_in_transition: Limit::of(5),
             tags: Limit::of(50),
+            resource_policy_bytes: Limit::of(20 << 10),
+            warm_throughput_mibps: Limit::of(10 << 10),
             retention_hours: Limit::of(8760),
             update_shard_count_factor: Limit::of(2),
             update_shard_count_shards: Limit::of(10_000),
@@ -221,6 +227,8 @@ impl Limits {
             on_demand_write_bytes_per_second_in_region: Limit::NONE,
             streams_in_transition: Limit::NONE,
             tags: Limit::NONE,
+            resource_policy_bytes: Limit::NONE,
+            warm_throughput_mibps: Limit::NONE,
             retention_hours: Limit::NONE,
             update_shard_count_factor: Limit::NONE,
             update_shard_count_shards: Limit::NONE,

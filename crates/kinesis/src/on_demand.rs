@@ -62,6 +62,7 @@ impl Kinesis {
     }
 
     fn judge(&self, stream: &Stream, record: &StreamRecord, now: u64) -> (Decision, Vec<OpenShard>) {
+        let floor_shards = self.warm_throughput(record).unwrap_or(0);
         let capacity = Capacity::of(&stream.limits, &record.region);
         let shards = record.open_shards().map(|shard| OpenShard {
             index: shard.index,
@@ -72,7 +73,7 @@ impl Kinesis {
         let decision = stream.load.learn(record.incarnation, now, |history, recent| {
             history.retain(|shard| record.shard(shard).is_some_and(|shard| shard.is_open()));
             let recent: Vec<&Minute> = recent.iter().collect();
-            decide(&Situation { open: &open, history, recent: &recent, capacity, floor_shards: 0, now_ms: now })
+            decide(&Situation { open: &open, history, recent: &recent, capacity, floor_shards, now_ms: now })
         });
         if decision != Decision::Keep {
             tracing::info!(stream = %stream.address.arn(), shards = open.len(), ?decision, "on-demand scaling");

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -28,6 +28,8 @@ pub struct Stream {
     pub throttle: StreamThrottle,
     /// What was written to it lately, while it is in on-demand mode.
     pub(crate) load: Load,
+    /// Counts the places given to records while the service spreads them over the shards.
+    pub(crate) turn: AtomicUsize,
     view: ArcSwap<View>,
     log: OnceLock<Arc<dyn StreamLog>>,
     /// Counts views, and failures to bring about the next one.
@@ -83,6 +85,7 @@ impl Stream {
             incarnation: record.incarnation,
             load: Load::default(),
             throttle: StreamThrottle::default(),
+            turn: AtomicUsize::new(0),
             view: ArcSwap::from_pointee(View::new(record)),
             log: OnceLock::new(),
             news: watch::Sender::new(0),

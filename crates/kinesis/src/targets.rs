@@ -4,9 +4,10 @@ use millstream_api::kinesis::{Operation, PutRecordsInput};
 use millstream_api::{Context, Error};
 
 use crate::hash::{md5_hash, parse_hash_key};
+use crate::records::Place;
 use crate::resolve::Address;
 use crate::service::Kinesis;
-use crate::state::ShardIndex;
+use crate::state::{Distribution, ShardIndex};
 use crate::texts;
 use crate::token::{PageToken, ShardIterator};
 
@@ -30,8 +31,8 @@ impl Kinesis {
         })
     }
 
-    /// The shard that a record with these keys would go to now. `None` without such a stream, or for keys that make no
-    /// record.
+    /// The shard that a record with these keys would go to now. `None` without such a stream, for keys that make no record,
+    /// and where the service itself spreads the records.
     pub fn shard_of(
         &self,
         stream: &Address,
@@ -43,11 +44,13 @@ impl Kinesis {
             (Some(key), None) => md5_hash(key),
             (None, None) => return None,
         };
-        self.streams().get(&stream.account, &stream.region, &stream.name)?.view().routes.route(key)
+        let streams = self.streams();
+        let view = streams.get(&stream.account, &stream.region, &stream.name)?.view();
+        if view.record.distribution == Distribution::Auto { None } else { view.routes.route(key) }
     }
 
     /// Checks a PutRecords as it is checked before it is written, and tells where it goes: the stream, and each record's
-    /// shard, in order.
+    /// shard, in order. Where the service itself spreads the records it is a shard that the record could go to.
     ///
     /// # Errors
     /// What the call itself would answer.
@@ -58,8 +61,11 @@ impl Kinesis {
     ) -> Result<(Address, Vec<ShardIndex>), Error> {
         let (stream, view, records) = self.check_records(context, input)?;
         let gone = || texts::stream_not_found(&stream.address.name, &stream.address.account);
-        let shards: Result<Vec<ShardIndex>, Error> =
-            records.iter().map(|record| view.routes.route(record.key).ok_or_else(gone)).collect();
-        Ok((stream.address.clone(), shards?))
+        let open = view.routes.shards();
+        let shards = records.iter().zip(open.iter().cycle()).map(|(record, turn)| match record.place {
+            Place::At(key) => view.routes.route(key).ok_or_else(gone),
+            Place::Anywhere => Ok(*turn),
+        });
+        Ok((stream.address.clone(), shards.collect::<Result<_, Error>>()?))
     }
 }

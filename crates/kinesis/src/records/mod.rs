@@ -3,8 +3,11 @@
 mod get;
 mod iterator;
 mod put;
+mod spread;
 mod subscribe;
 mod write;
+
+pub(crate) use write::Place;
 
 use millstream_api::Error;
 use millstream_log::ReadError;

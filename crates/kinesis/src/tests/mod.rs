@@ -1,7 +1,9 @@
 //! The service through its front door, over a log in memory or the segment engine on a simulated disk.
 
+mod account_settings;
 mod clock;
 mod crashes;
+mod distribution;
 mod driver;
 mod limits;
 mod listing;
@@ -9,6 +11,7 @@ mod on_demand;
 mod pace;
 mod plans;
 mod reset;
+mod resources;
 mod settings;
 mod shards;
 mod streams;
