@@ -9,6 +9,11 @@ use millstream_api::{Context, Error};
 use crate::service::{Kinesis, unsupported};
 
 impl Kinesis {
+    /// Whether the account has the minimum throughput billing commitment in the region.
+    pub(crate) fn commitment_enabled(&self, _account: &str, _region: &str) -> bool {
+        false
+    }
+
     pub(crate) fn describe_account_settings(
         &self,
         _: &Context,

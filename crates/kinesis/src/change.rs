@@ -76,7 +76,7 @@ impl Versioned for StreamRecord {
 }
 
 /// What is remembered of a deleted stream: a stream created under its name must be later than all its shards, or its
-/// sequence numbers could be taken for theirs.
+/// sequence numbers could be taken for theirs. And later than all its consumers, for the same reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tombstone {
     account: String,
@@ -163,15 +163,16 @@ impl Kinesis {
                         tx.delete::<Tombstone>(&old.key())?;
                     }
                 }
+                let consumers = record.consumers.iter().map(|consumer| consumer.second()).max().unwrap_or(0);
                 tx.put(&Tombstone {
                     account: record.account.clone(),
                     region: record.region.clone(),
                     name: record.name.clone(),
-                    latest_second: record.latest_second,
+                    latest_second: record.latest_second.max(record.latest_consumer_second).max(consumers),
                 })
             })?;
             streams.store(Arc::new(Streams::clone(&streams.load()).without(stream.incarnation)));
-            stream.announce();
+            stream.announce_failure();
             Ok(())
         })
         .await

@@ -85,7 +85,7 @@ impl Kinesis {
                 encryption_type: Some(EncryptionType::None),
                 key_id: None,
                 open_shard_count: to_i32(self.listed_shards(record).filter(|s| s.is_open()).count()),
-                consumer_count: Some(0),
+                consumer_count: Some(to_i32(record.consumers.len())),
                 warm_throughput: None,
                 max_record_size_in_kib: Some(to_i32(record.max_record_kib)),
                 channel_count: Some(0),

@@ -120,6 +120,8 @@ pub struct Limits {
     pub shard_read_calls_per_second: Limit,
     /// GetShardIterator calls that a shard answers, per second.
     pub shard_iterator_calls_per_second: Limit,
+    /// Bytes (data and partition keys) that a subscription gives of a shard to a consumer, per second.
+    pub subscription_bytes_per_second: Limit,
     /// Dry runs that a stream answers, per second, of all operations together.
     pub dry_runs_per_second: Limit,
     /// Whether the rates of control-plane calls are limited (each operation has its own, see [`crate::throttle`]).
@@ -137,8 +139,14 @@ pub struct Limits {
     pub on_demand_streams: Limit,
     /// Streams of an account in a region that are in CREATING or DELETING at once.
     pub streams_in_transition: Limit,
-    /// Tags of a stream.
+    /// Tags of a stream or of a consumer.
     pub tags: Limit,
+    /// Registered consumers of a stream.
+    pub consumers: Limit,
+    /// The same if the account has the minimum throughput billing commitment.
+    pub consumers_with_commitment: Limit,
+    /// Consumers of a stream that are in CREATING at once.
+    pub consumers_creating: Limit,
     /// Longest retention, in hours.
     pub retention_hours: Limit,
     /// How many times more, or less, shards one UpdateShardCount may make.
@@ -167,6 +175,7 @@ impl Limits {
             shard_read_bytes_per_second: Limit::of(2 * MIB),
             shard_read_calls_per_second: Limit::of(5),
             shard_iterator_calls_per_second: Limit::of(5),
+            subscription_bytes_per_second: Limit::of(2 * MIB),
             dry_runs_per_second: Limit::of(1),
             call_rates: true,
             put_records_bytes: Limit::of(10 * MIB),
@@ -176,6 +185,9 @@ impl Limits {
             on_demand_streams: Limit::of(50),
             streams_in_transition: Limit::of(5),
             tags: Limit::of(50),
+            consumers: Limit::of(20),
+            consumers_with_commitment: Limit::of(50),
+            consumers_creating: Limit::of(5),
             retention_hours: Limit::of(8760),
             update_shard_count_factor: Limit::of(2),
             update_shard_count_shards: Limit::of(10_000),
@@ -193,6 +205,7 @@ impl Limits {
             shard_read_bytes_per_second: Limit::NONE,
             shard_read_calls_per_second: Limit::NONE,
             shard_iterator_calls_per_second: Limit::NONE,
+            subscription_bytes_per_second: Limit::NONE,
             dry_runs_per_second: Limit::NONE,
             call_rates: false,
             put_records_bytes: Limit::NONE,
@@ -202,6 +215,9 @@ impl Limits {
             on_demand_streams: Limit::NONE,
             streams_in_transition: Limit::NONE,
             tags: Limit::NONE,
+            consumers: Limit::NONE,
+            consumers_with_commitment: Limit::NONE,
+            consumers_creating: Limit::NONE,
             retention_hours: Limit::NONE,
             update_shard_count_factor: Limit::NONE,
             update_shard_count_shards: Limit::NONE,

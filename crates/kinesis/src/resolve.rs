@@ -192,6 +192,11 @@ impl Kinesis {
     /// Whether the caller may do `operation` on the stream of that name, now.
     fn admit(&self, context: &Context, operation: Operation, address: &Address) -> Result<(), Error> {
         self.allow(context, operation, Resource::Stream(address))?;
+        self.admit_stream_call(operation, address)
+    }
+
+    /// Counts a call on a stream, or refuses it.
+    pub(crate) fn admit_stream_call(&self, operation: Operation, address: &Address) -> Result<(), Error> {
         let Address { account, region, name } = address;
         if self.admit_call(operation, account, region, name) {
             Ok(())
@@ -209,9 +214,10 @@ impl Kinesis {
         }
     }
 
-    fn admit_call(&self, operation: Operation, account: &str, region: &str, stream: &str) -> bool {
+    /// Counts a call on a target as [`crate::throttle::CallRates`] names it; false if it is one too many.
+    pub(crate) fn admit_call(&self, operation: Operation, account: &str, region: &str, target: &str) -> bool {
         let (limits, now) = (&self.config.limits, self.env.clock.monotonic());
-        let is_allowed = self.call_rates.admit(limits, operation, account, region, stream, now);
+        let is_allowed = self.call_rates.admit(limits, operation, account, region, target, now);
         if !is_allowed {
             self.hooks.meter.refused(Refusal::CallRate, 1);
         }
