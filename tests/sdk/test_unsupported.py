@@ -8,10 +8,12 @@ import pytest
 from support.worlds import World
 
 WORKING = {
-    "AddTagsToStream", "CreateStream", "DecreaseStreamRetentionPeriod", "DeleteStream", "DescribeLimits", "DescribeStream",
-    "DescribeStreamSummary", "DisableEnhancedMonitoring", "EnableEnhancedMonitoring", "GetRecords", "GetShardIterator",
-    "IncreaseStreamRetentionPeriod", "ListShards", "ListStreams", "ListTagsForStream", "MergeShards", "PutRecord",
-    "PutRecords", "RemoveTagsFromStream", "SplitShard", "UpdateShardCount", "UpdateStreamMode",
+    "AddTagsToStream", "CreateStream", "DecreaseStreamRetentionPeriod", "DeleteStream", "DeregisterStreamConsumer",
+    "DescribeLimits", "DescribeStream", "DescribeStreamConsumer", "DescribeStreamSummary", "DisableEnhancedMonitoring",
+    "EnableEnhancedMonitoring", "GetRecords", "GetShardIterator", "IncreaseStreamRetentionPeriod", "ListShards",
+    "ListStreamConsumers", "ListStreams", "ListTagsForStream", "MergeShards", "PutRecord", "PutRecords",
+    "RegisterStreamConsumer", "RemoveTagsFromStream", "SplitShard", "SubscribeToShard", "UpdateShardCount",
+    "UpdateStreamMode",
 }
 MODEL = botocore.session.Session().get_service_model("kinesis")
 
