@@ -169,6 +169,23 @@ class World:
                 break
         return records
 
+    def register(self, name: str, consumer: str = "consumer", **members: Any) -> str:
+        """Registers a consumer of a stream, waits until it is ACTIVE, and returns its ARN."""
+        answer = self.patiently("RegisterStreamConsumer", StreamARN=self.arn(name), ConsumerName=consumer, **members)
+        arn = answer["Consumer"]["ConsumerARN"]
+        waiting.until(
+            lambda: self.patiently("DescribeStreamConsumer", ConsumerARN=arn)["ConsumerDescription"]["ConsumerStatus"] == "ACTIVE",
+            f"{consumer} is ACTIVE",
+        )
+        return arn
+
+    def subscribe(self, consumer: str, shard: str = "shardId-000000000000", kind: str = "LATEST", **position: Any) -> Any:
+        """The events of a subscription. The server has accepted it; closing it is the caller's."""
+        answer = self.call(
+            "SubscribeToShard", ConsumerARN=consumer, ShardId=shard, StartingPosition={"Type": kind, **position}
+        )
+        return answer["EventStream"]
+
     def put(self, name: str, data: bytes = b"data", key: str = "key", **members: Any) -> dict[str, Any]:
         return self.call("PutRecord", StreamName=name, Data=data, PartitionKey=key, **members)
 

@@ -85,7 +85,7 @@ impl Kinesis {
                 encryption_type: Some(EncryptionType::None),
                 key_id: None,
                 open_shard_count: to_i32(open),
-                consumer_count: Some(0),
+                consumer_count: Some(to_i32(record.consumers.len())),
                 warm_throughput: self.warm_throughput_shape(record, open),
                 max_record_size_in_kib: Some(to_i32(record.max_record_kib)),
                 channel_count: Some(0),

@@ -19,7 +19,7 @@ use crate::limits::Limits;
 use crate::plans::{Plan, Work};
 use crate::resolve::Address;
 use crate::service::Kinesis;
-use crate::state::{Distribution, Mode, ShardRecord, Status, StreamRecord};
+use crate::state::{ConsumerStatus, Distribution, Mode, ShardRecord, Status, StreamRecord};
 use crate::stream::{Stream, Streams};
 use crate::tags::{Tagging, check_tags, is_reserved};
 use crate::texts;
@@ -90,6 +90,8 @@ impl Kinesis {
                 max_record_kib,
                 distribution,
                 consumers: Vec::new(),
+                // A tombstone has seen to it that this is later than what an earlier stream's consumers had.
+                latest_consumer_second: create_second.saturating_sub(1),
                 policy: None,
                 warm_throughput_mibps,
                 scaling_calls: Vec::new(),
@@ -107,17 +109,23 @@ impl Kinesis {
             self.resolve(context, Operation::DeleteStream, input.stream_name.as_deref(), input.stream_arn.as_deref())?;
         let (limits, address) = (self.present_limits(), stream.address.clone());
         let due_ms = self.plan_due_from_now();
-        // Streams have no registered consumers, which EnforceConsumerDeletion is about.
+        let enforced = input.enforce_consumer_deletion == Some(true);
         let planned = self.change(&stream, move |record, streams| {
             match record.status {
                 Status::Active | Status::Creating => {}
                 status => return Err(texts::stream_not_active(&address.name, &address.account, status.as_str()).into()),
+            }
+            if !record.consumers.is_empty() && !enforced {
+                return Err(texts::stream_has_consumers(&address.name, &address.account).into());
             }
             if record.status == Status::Creating {
                 // It never had shards that anyone could see.
                 record.shards.clear();
             } else {
                 check_transitions(&limits, &address, streams.of(&address.account, &address.region))?;
+            }
+            for consumer in &mut record.consumers {
+                (consumer.status, consumer.due_ms) = (ConsumerStatus::Deleting, None);
             }
             record.status = Status::Deleting;
             record.plan = Some(Plan { due_ms, work: Work::Delete });

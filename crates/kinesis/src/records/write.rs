@@ -100,9 +100,9 @@ impl Kinesis {
             }
             match log.append(batch, self.log.epoch()).await {
                 Ok(appended) => return Ok(self.account(stream, &view, records, &steps, &appended)),
-                Err(AppendError::NotWritten(NotWritten::Closed(_))) => {
+                Err(AppendError::NotWritten(NotWritten::Closed(shard))) => {
                     // The log has closed the shard: the view that has its children is on its way, or there.
-                    stream.changed_since(view.record.version).await;
+                    stream.shows_closed(shard).await;
                     view = stream.view_owned();
                 }
                 Err(error) => return Err(append_failed(&error, stream)),

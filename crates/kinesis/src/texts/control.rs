@@ -30,15 +30,6 @@ pub fn resource_kind_unsupported(operation: &str, kinds: &str) -> Error {
     Error::new(ErrorCode::UnsupportedOperationException, message)
 }
 
-/// No such consumer, or one that was registered at another time. As users of 2021 saw it.
-pub fn consumer_not_found(consumer: &ConsumerAddress) -> Error {
-    let ConsumerAddress { stream, name, created } = consumer;
-    not_found(format!(
-        "Consumer {name} with creation timestamp {created} under stream: {}, account {} not found.",
-        stream.name, stream.account
-    ))
-}
-
 /// A consumer that is being registered or deregistered. As users of 2025 saw it for PutResourcePolicy.
 pub fn consumer_of_arn_not_active(consumer: &ConsumerAddress) -> Error {
     let ConsumerAddress { stream, name, created } = consumer;
