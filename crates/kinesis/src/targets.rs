@@ -56,10 +56,11 @@ impl Kinesis {
         context: &Context,
         input: &PutRecordsInput<'_>,
     ) -> Result<(Address, Vec<ShardIndex>), Error> {
-        let (stream, view, records) = self.check_records(context, input)?;
+        let checked = self.check_records(context, input)?;
+        let (stream, view) = (&checked.stream, &checked.view);
         let gone = || texts::stream_not_found(&stream.address.name, &stream.address.account);
         let shards: Result<Vec<ShardIndex>, Error> =
-            records.iter().map(|record| view.routes.route(record.key).ok_or_else(gone)).collect();
+            checked.records.iter().map(|record| view.routes.route(record.key).ok_or_else(gone)).collect();
         Ok((stream.address.clone(), shards?))
     }
 }
