@@ -63,6 +63,10 @@ impl Kinesis {
         let present = Arc::clone(&self.streams());
         let mut gone: Vec<Arc<Stream>> =
             chosen.iter().filter(|s| present.by_incarnation(s.incarnation).is_some()).map(Arc::clone).collect();
+        self.call_rates.forget(|account, region| worlds.contain(account, region));
+        if gone.is_empty() {
+            return Ok(0);
+        }
         let due_ms = self.now();
         self.change_all(&gone, move |record| {
             if record.status == Status::Creating {
@@ -83,7 +87,6 @@ impl Kinesis {
         let failed = failed.into_inner();
         gone.retain(|stream| failed.iter().all(|(incarnation, _)| *incarnation != stream.incarnation));
         self.remove(&gone).await?;
-        self.call_rates.forget(|account, region| worlds.contain(account, region));
         drop(driving);
         match failed.into_iter().next() {
             Some((_, error)) => {

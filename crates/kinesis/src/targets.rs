@@ -59,10 +59,11 @@ impl Kinesis {
         context: &Context,
         input: &PutRecordsInput<'_>,
     ) -> Result<(Address, Vec<ShardIndex>), Error> {
-        let (stream, view, records) = self.check_records(context, input)?;
+        let checked = self.check_records(context, input)?;
+        let (stream, view) = (&checked.stream, &checked.view);
         let gone = || texts::stream_not_found(&stream.address.name, &stream.address.account);
         let open = view.routes.shards();
-        let shards = records.iter().zip(open.iter().cycle()).map(|(record, turn)| match record.place {
+        let shards = checked.records.iter().zip(open.iter().cycle()).map(|(record, turn)| match record.place {
             Place::At(key) => view.routes.route(key).ok_or_else(gone),
             Place::Anywhere => Ok(*turn),
         });

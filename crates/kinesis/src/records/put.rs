@@ -16,6 +16,13 @@ use crate::state::{Distribution, ShardIndex, Status, StreamRecord, shard_id};
 use crate::stream::{Stream, View};
 use crate::texts;
 
+/// A PutRecords that can be written.
+pub(crate) struct Checked<'a> {
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) view: Arc<View>,
+    pub(crate) records: Vec<Incoming<'a>>,
+}
+
 impl Kinesis {
     pub(crate) async fn put_record(
         &self,
@@ -59,7 +66,7 @@ impl Kinesis {
         context: &Context,
         input: PutRecordsInput<'_>,
     ) -> Result<PutRecordsOutput, Error> {
-        let (stream, view, records) = self.check_records(context, &input)?;
+        let Checked { stream, view, records } = self.check_records(context, &input)?;
         if input.dry_run == Some(true) {
             return Err(self.end_dry_run(&stream));
         }
@@ -77,7 +84,7 @@ impl Kinesis {
         &self,
         context: &Context,
         input: &'a PutRecordsInput<'_>,
-    ) -> Result<(Arc<Stream>, Arc<View>, Vec<Incoming<'a>>), Error> {
+    ) -> Result<Checked<'a>, Error> {
         let (stream, view) =
             self.writable(context, Operation::PutRecords, input.stream_name.as_deref(), input.stream_arn.as_deref())?;
         let most = view.record.max_record_bytes();
@@ -99,7 +106,7 @@ impl Kinesis {
         if let Some(most) = stream.limits.put_records_bytes.get().filter(|most| total > *most) {
             return Err(texts::records_too_large(most));
         }
-        Ok((stream, view, records))
+        Ok(Checked { stream, view, records })
     }
 
     /// The stream, if it takes records.
