@@ -1,7 +1,7 @@
 //! Start: streams from the catalog, their logs beside them, what does not fit together reported.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use arc_swap::ArcSwap;
 use millstream_catalog::{Catalog, CatalogError, Key};
@@ -31,6 +31,15 @@ pub enum OpenError {
     /// The keys of iterators and tokens could not be read or made.
     #[error(transparent)]
     Tokens(#[from] KeysError),
+    /// Tests have moved the clock of this data directory, and this server does not let them.
+    #[error(
+        "tests have moved the clock of this data directory {ahead_seconds} s ahead: serve it with --test-controls, or another \
+         one"
+    )]
+    VirtualClock {
+        /// How far, rounded up.
+        ahead_seconds: u64,
+    },
 }
 
 impl Kinesis {
@@ -44,7 +53,7 @@ impl Kinesis {
         config: KinesisConfig,
         hooks: Hooks,
     ) -> Result<Arc<Kinesis>, OpenError> {
-        start_clock(&env, &catalog)?;
+        start_clock(&env, &catalog, config.virtual_clock)?;
         let tokens = TokenKeys::load(&env, &config.token_keys)?;
         let records = catalog.transact_blocking(|tx| tx.scan::<StreamRecord>(&Key::all()))?;
         let mut histories = load_histories(&catalog, &records)?;
@@ -68,6 +77,7 @@ impl Kinesis {
         }
         Ok(Arc::new(Kinesis {
             call_rates: CallRates::default(),
+            paced: AtomicBool::new(true),
             stamped: Stamped::default(),
             loads_saved: AtomicU64::new(started),
             streams: Arc::new(ArcSwap::from_pointee(Streams::new(streams))),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -31,6 +31,8 @@ pub struct KinesisConfig {
     pub transition_delay: Duration,
     /// How often retention is enforced on the files. Reads obey it at once, whatever this is.
     pub retention_interval: Duration,
+    /// Whether tests may move the clock ([`Kinesis::move_clock`]), or have done so in an earlier run.
+    pub virtual_clock: bool,
     /// The file of the keys that seal iterators and tokens; created if missing.
     pub token_keys: PathBuf,
 }
@@ -43,6 +45,7 @@ impl KinesisConfig {
             stream_limits: Vec::new(),
             transition_delay: Duration::from_millis(500),
             retention_interval: Duration::from_secs(900),
+            virtual_clock: false,
             token_keys,
         }
     }
@@ -58,6 +61,8 @@ pub struct Kinesis {
     pub(crate) hooks: Hooks,
     pub(crate) tokens: TokenKeys,
     pub(crate) call_rates: CallRates,
+    /// Whether limits on the pace of callers count; see [`Kinesis::unpaced`].
+    pub(crate) paced: AtomicBool,
     pub(crate) stamped: crate::clock::Stamped,
     pub(crate) loads_saved: AtomicU64,
     pub(crate) streams: Arc<ArcSwap<Streams>>,

@@ -328,6 +328,11 @@ struct RateKey {
 const SWEEP_AT: usize = 4096;
 
 impl CallRates {
+    /// Forgets what was counted for the accounts and regions that `of` says yes to.
+    pub fn forget(&self, of: impl Fn(&str, &str) -> bool) {
+        self.buckets.lock().retain(|key, _| !of(&key.account, &key.region));
+    }
+
     /// Whether a call may be answered now; if so, it is counted. `stream` is the stream's name, empty for calls on the
     /// account as a whole. `limits` are the stream's for operations whose rate is counted by stream, else the service's.
     pub fn admit(
