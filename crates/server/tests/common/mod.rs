@@ -13,7 +13,7 @@ use http_body_util::Full;
 use millstream_api::kinesis::{GetRecordsOutput, Input, ListStreamsOutput, Output, PutRecordOutput, Record, Service};
 use millstream_api::{BoxFuture, Context, Error, ErrorCode};
 use millstream_env::Env;
-use millstream_server::{Drained, HealthSource, Server, ServerConfig};
+use millstream_server::{Drained, HealthSource, Server, ServerConfig, TestControls};
 use tokio::sync::{Notify, oneshot};
 
 /// `ListStreams` answers with the caller's account, region and access key; `PutRecord` waits for the gate if it is
@@ -86,6 +86,14 @@ impl Running {
     }
 
     pub fn with(change: impl FnOnce(&mut ServerConfig)) -> Running {
+        Running::start_with(change, None)
+    }
+
+    pub fn with_controls(controls: Arc<dyn TestControls>) -> Running {
+        Running::start_with(|_| {}, Some(controls))
+    }
+
+    fn start_with(change: impl FnOnce(&mut ServerConfig), controls: Option<Arc<dyn TestControls>>) -> Running {
         let mut config = ServerConfig::new("us-east-1", "000000000000");
         config.listen = vec!["127.0.0.1:0".parse().unwrap()];
         config.drain = Duration::from_secs(5);
@@ -96,6 +104,10 @@ impl Running {
             metrics: Arc::new(|| "a_metric 1\n".to_owned()),
         };
         let server = Server::bind(config, Env::real(1), Arc::clone(&fake) as Arc<dyn Service>, health).unwrap();
+        let server = match controls {
+            Some(controls) => server.with_test_controls(controls),
+            None => server,
+        };
         let address = server.addresses()[0];
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
