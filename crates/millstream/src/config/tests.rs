@@ -182,13 +182,13 @@ fn what_is_printed_is_a_file_with_the_same_meaning() {
         "",
         "ephemeral = true\nephemeral_max = \"10MB\"\nallow_host = [\"a.b\"]\ncors_origin = [\"http://a:1\"]\n",
         "durability = \"relaxed=50\"\ndata_dir = 'a \"b\" \\ c'\nmin_free = \"1000B\"\ndrain = \"90s\"\nlimits = \"none\"\n",
-        "limits = \"x2.5\"\n",
-        "[limits]\nscale = \"x3\"\n[[limits.streams]]\nname = \"a*\"\nregion = \"eu-west-1\"\nscale = \"x0.1\"\n\
-         [[limits.streams]]\nname = \"b\"\nscale = \"none\"\n",
         "tls_cert = \"c.pem\"\ntls_key = \"k.pem\"\ntls_only = true\n",
         "limits = \"none\"\n[[streams]]\nname = \"a\"\nshards = 2\ntags = { x = \"y\" }\nconsumers = [\"c\"]\n[[streams]]\n\
          name = \"b\"\non_demand = true\nretention_hours = 48\n",
         "test_controls = true\ntransition_delay = \"0\"\nlog_level = \"trace\"\nlog_format = \"json\"\n[limits]\ncall_rates = false\n",
+        "limits = \"x2.5\"\n",
+        "[limits]\nscale = \"x3\"\n[[limits.streams]]\nname = \"a*\"\nregion = \"eu-west-1\"\nscale = \"x0.1\"\n\
+         [[limits.streams]]\nname = \"b\"\nscale = \"none\"\n",
     ] {
         let config = from_toml(file).unwrap();
         let printed = config.to_toml().unwrap();
