@@ -36,7 +36,7 @@ impl Kinesis {
         input: PutResourcePolicyInput<'_>,
     ) -> Result<(), Error> {
         let (stream, address) = self.resource(context, Operation::PutResourcePolicy, &input.resource_arn)?;
-        let limit = self.config.limits.resource_policy_bytes;
+        let limit = stream.limits.resource_policy_bytes;
         if !limit.allows(input.policy.len() as u64) {
             return Err(texts::resource_policy_too_large(limit));
         }

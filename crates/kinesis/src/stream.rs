@@ -1,8 +1,8 @@
 //! Streams at run time: what the data plane reads, without locks.
 
-use std::cmp::Ordering;
+use std::cmp;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -10,6 +10,8 @@ use millstream_log::{LogId, StreamLog};
 use tokio::sync::watch;
 
 use crate::hash::Routes;
+use crate::limits::{LimitTable, Limits};
+use crate::load::Load;
 use crate::resolve::Address;
 use crate::state::{ShardIndex, ShardRecord, Status, StreamRecord};
 use crate::throttle::StreamThrottle;
@@ -20,10 +22,14 @@ pub struct Stream {
     pub address: Address,
     /// Its incarnation id.
     pub incarnation: u64,
+    /// Its limits: the service's, or its own.
+    pub limits: Arc<Limits>,
     /// Token buckets of its shards.
     pub throttle: StreamThrottle,
     /// Counts the places given to records while the service spreads them over the shards.
     pub(crate) turn: AtomicUsize,
+    /// What was written to it lately, while it is in on-demand mode.
+    pub(crate) load: Load,
     view: ArcSwap<View>,
     log: OnceLock<Arc<dyn StreamLog>>,
     /// Counts views, and failures to bring about the next one.
@@ -71,10 +77,13 @@ impl View {
 
 impl Stream {
     /// A stream with its record; the log is attached once it exists. Retention is enforced from `trim_due` on.
-    pub(crate) fn new(record: StreamRecord, trim_due: u64) -> Stream {
+    pub(crate) fn new(record: StreamRecord, limits: &LimitTable, trim_due: u64) -> Stream {
+        let address = address_of(&record);
         Stream {
-            address: address_of(&record),
+            limits: limits.of(&address),
+            address,
             incarnation: record.incarnation,
+            load: Load::default(),
             throttle: StreamThrottle::default(),
             turn: AtomicUsize::new(0),
             view: ArcSwap::from_pointee(View::new(record)),
@@ -98,6 +107,13 @@ impl Stream {
     /// The log; `None` while the stream is being created, or if its log is missing.
     pub fn log(&self) -> Option<&Arc<dyn StreamLog>> {
         self.log.get()
+    }
+
+    /// The shard that the record `ahead` places from now gets its turn on, while the service spreads records over the
+    /// shards, if none is skipped.
+    pub(crate) fn shard_in_turn(&self, view: &View, ahead: usize) -> Option<ShardIndex> {
+        let (turn, shards) = (self.turn.load(Ordering::Relaxed), view.routes.shards());
+        shards.get(turn.wrapping_add(ahead).checked_rem(shards.len())?).copied()
     }
 
     /// The name of its log.
@@ -146,7 +162,7 @@ pub struct Streams {
     by_incarnation: HashMap<u64, Arc<Stream>>,
 }
 
-fn order(stream: &Stream, account: &str, region: &str, name: &str) -> Ordering {
+fn order(stream: &Stream, account: &str, region: &str, name: &str) -> cmp::Ordering {
     (&*stream.address.account, &*stream.address.region, &*stream.address.name).cmp(&(account, region, name))
 }
 
@@ -174,7 +190,7 @@ impl Streams {
 
     /// The streams of one world, by name.
     pub fn of(&self, account: &str, region: &str) -> &[Arc<Stream>] {
-        let start = self.sorted.partition_point(|s| order(s, account, region, "") == Ordering::Less);
+        let start = self.sorted.partition_point(|s| order(s, account, region, "") == cmp::Ordering::Less);
         let len =
             self.sorted[start..].partition_point(|s| &*s.address.account == account && &*s.address.region == region);
         &self.sorted[start..start + len]
@@ -193,10 +209,9 @@ impl Streams {
         self
     }
 
-    pub(crate) fn without(mut self, incarnation: u64) -> Streams {
-        if self.by_incarnation.remove(&incarnation).is_some() {
-            self.sorted.retain(|s| s.incarnation != incarnation);
-        }
-        self
+    /// Leaves out the streams that are `gone`.
+    pub(crate) fn drop_all(&mut self, gone: impl Fn(&Stream) -> bool) {
+        self.sorted.retain(|stream| !gone(stream));
+        self.by_incarnation.retain(|_, stream| !gone(stream));
     }
 }

@@ -9,9 +9,10 @@ use millstream_log::{AppendError, Appended, Batch, BatchSlot, NotWritten, Record
 use super::spread::Spread;
 use crate::hash::HashKey;
 use crate::hooks::Refusal;
+use crate::load::Volume;
 use crate::sequence::SequenceNumber;
 use crate::service::Kinesis;
-use crate::state::ShardIndex;
+use crate::state::{Mode, ShardIndex};
 use crate::stream::{Stream, View};
 use crate::texts;
 
@@ -21,7 +22,7 @@ const ROUTINGS: usize = 4;
 
 /// What decides on a record's shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// Its hash key.
     At(HashKey),
     /// Nothing: the records of its stream are spread evenly.
@@ -29,9 +30,9 @@ pub(super) enum Place {
 }
 
 /// A record of a request, checked.
-pub(super) struct Incoming<'a> {
+pub(crate) struct Incoming<'a> {
     /// Decides on the shard.
-    pub(super) place: Place,
+    pub(crate) place: Place,
     /// Data and partition key, bytes.
     pub(super) size: usize,
     /// What is stored beside the data.
@@ -77,7 +78,7 @@ impl Kinesis {
             let mut batch = Batch::new();
             let shards = view.routes.shards();
             for (record, step) in records.iter().zip(&mut steps) {
-                let mut admit = |shard| throttle.admit(&self.config.limits, shard, record.size as u64, now);
+                let mut admit = |shard| throttle.admit(&stream.limits, shard, record.size as u64, now);
                 let routed = match (&step, record.place) {
                     (Step::Throttled(_), _) => continue,
                     (Step::New, Place::At(key)) => view.routes.route(key).map(|shard| match admit(shard) {
@@ -146,6 +147,14 @@ impl Kinesis {
                 }
                 Step::New => {}
             }
+        }
+        let is_on_demand = view.record.mode == Mode::OnDemand && !stream.limits.is_write_unlimited();
+        if is_on_demand && !groups.is_empty() {
+            let written = appended.shards.iter().zip(&groups);
+            stream.load.add(
+                self.now(),
+                written.map(|(at, (records, bytes, _))| (at.shard, Volume { records: *records, bytes: *bytes })),
+            );
         }
         for (at, (count, bytes, _)) in appended.shards.iter().zip(groups) {
             self.hooks.meter.incoming(stream, at.shard, count, bytes);

@@ -1,11 +1,16 @@
 //! The service through its front door, over a log in memory or the segment engine on a simulated disk.
 
 mod account_settings;
+mod clock;
 mod crashes;
 mod distribution;
 mod driver;
+mod limits;
 mod listing;
+mod on_demand;
+mod pace;
 mod plans;
+mod reset;
 mod resources;
 mod settings;
 mod shards;
@@ -17,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_api::kinesis::*;
-use millstream_api::{Context, Error, ErrorCode};
+use millstream_api::{Context, Error, ErrorCode, HangUp};
 use millstream_catalog::Catalog;
 use millstream_env::sim::{Crash, SimEnv};
 use millstream_log::Log;
@@ -48,7 +53,13 @@ pub(crate) fn at_once() -> KinesisConfig {
 }
 
 pub(crate) fn context(account: &str, region: &str) -> Context {
-    Context { account: account.into(), region: region.into(), access_key: "k".into(), request_id: "r".to_owned() }
+    Context {
+        account: account.into(),
+        region: region.into(),
+        access_key: "k".into(),
+        request_id: "r".to_owned(),
+        hang_up: HangUp::default(),
+    }
 }
 
 fn machine(seed: u64) -> SimEnv {
