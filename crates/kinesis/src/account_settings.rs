@@ -13,8 +13,10 @@ use millstream_api::{Context, Error};
 use millstream_catalog::{Key, Record};
 use serde::{Deserialize, Serialize};
 
+use crate::change::ChangeError;
 use crate::describe::timestamp;
 use crate::hooks::Resource;
+use crate::reset::Worlds;
 use crate::service::Kinesis;
 
 /// How long a commitment lasts at least, ms.
@@ -123,6 +125,21 @@ impl Kinesis {
         });
         let commitment = updated.await?;
         Ok(UpdateAccountSettingsOutput { minimum_throughput_billing_commitment: Some(shape(commitment, now)) })
+    }
+
+    /// Puts the settings of the worlds' accounts back to what they are without any call.
+    pub(crate) async fn forget_settings(&self, worlds: &Worlds) -> Result<(), ChangeError> {
+        let (accounts, worlds) = (Arc::clone(&self.accounts), worlds.clone());
+        self.exclusively(move |_, catalog| {
+            let (gone, kept): (Vec<AccountSettings>, Vec<AccountSettings>) =
+                accounts.load().sorted.iter().cloned().partition(|s| worlds.contain(&s.account, &s.region));
+            if !gone.is_empty() {
+                catalog.transact_blocking(|tx| gone.iter().try_for_each(|s| tx.delete::<AccountSettings>(&s.key())))?;
+                accounts.store(Arc::new(Accounts { sorted: kept }));
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Whether the account has a billing commitment in the region now. Reads no catalog.

@@ -307,6 +307,14 @@ impl Limits {
         }
     }
 
+    /// Warm throughput of an on-demand stream in `region`, MiB/s: no more than the stream may grow to, and bounded whatever
+    /// the limits, since each MiB/s is a shard.
+    pub fn warm_throughput(&self, region: &str) -> u64 {
+        const GUARD: u64 = 100_000;
+        let growth = self.on_demand_write_bytes_per_second(region).get().map_or(GUARD, |bytes| bytes / MIB);
+        self.warm_throughput_mibps.get().unwrap_or(GUARD).min(growth).min(GUARD)
+    }
+
     /// Whether a shard takes all that comes.
     pub fn is_write_unlimited(&self) -> bool {
         self.shard_write_bytes_per_second == Limit::NONE && self.shard_write_records_per_second == Limit::NONE

@@ -24,15 +24,16 @@ impl Kinesis {
             StreamMode::OnDemand => Mode::OnDemand,
             _ => Mode::Provisioned,
         };
-        let warm = self.requested_warm(&stream.address, mode, input.warm_throughput_mibps)?;
+        let warm = self.requested_warm(&stream.limits, &stream.address, mode, input.warm_throughput_mibps)?;
         let (limits, quotas, address) =
             (Arc::clone(&stream.limits), Arc::clone(&self.limits.all), stream.address.clone());
         let (now, due_ms) = (self.now(), self.plan_due_from_now());
+        let fewest = self.shards_in_need(&stream, &stream.view().record);
         let planned = self.change(&stream, move |record, streams| {
             check_active(record, &address)?;
             if record.mode == mode {
                 // Nothing to switch; warm throughput is then as good as asked for by itself.
-                return warm.map_or(Ok(()), |mibps| plan_warm(record, mibps, due_ms));
+                return warm.map_or(Ok(()), |mibps| plan_warm(record, mibps, fewest, due_ms));
             }
             if !limits.stream_mode_changes_per_day.admit_today(&mut record.mode_switches, now) {
                 return Err(texts::stream_rate_exceeded(&address.name, &address.account).into());

@@ -1,8 +1,8 @@
 //! Streams at run time: what the data plane reads, without locks.
 
-use std::cmp::Ordering;
+use std::cmp;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -121,6 +121,13 @@ impl Stream {
         self.log.get()
     }
 
+    /// The shard that the record `ahead` places from now gets its turn on, while the service spreads records over the
+    /// shards, if none is skipped.
+    pub(crate) fn shard_in_turn(&self, view: &View, ahead: usize) -> Option<ShardIndex> {
+        let (turn, shards) = (self.turn.load(Ordering::Relaxed), view.routes.shards());
+        shards.get(turn.wrapping_add(ahead).checked_rem(shards.len())?).copied()
+    }
+
     /// The name of its log.
     pub fn log_id(&self) -> LogId {
         LogId {
@@ -176,7 +183,7 @@ pub struct Streams {
     by_incarnation: HashMap<u64, Arc<Stream>>,
 }
 
-fn order(stream: &Stream, account: &str, region: &str, name: &str) -> Ordering {
+fn order(stream: &Stream, account: &str, region: &str, name: &str) -> cmp::Ordering {
     (&*stream.address.account, &*stream.address.region, &*stream.address.name).cmp(&(account, region, name))
 }
 
@@ -204,7 +211,7 @@ impl Streams {
 
     /// The streams of one world, by name.
     pub fn of(&self, account: &str, region: &str) -> &[Arc<Stream>] {
-        let start = self.sorted.partition_point(|s| order(s, account, region, "") == Ordering::Less);
+        let start = self.sorted.partition_point(|s| order(s, account, region, "") == cmp::Ordering::Less);
         let len =
             self.sorted[start..].partition_point(|s| &*s.address.account == account && &*s.address.region == region);
         &self.sorted[start..start + len]

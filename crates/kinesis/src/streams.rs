@@ -32,7 +32,8 @@ impl Kinesis {
     pub(crate) async fn create_stream(&self, context: &Context, input: CreateStreamInput<'_>) -> Result<(), Error> {
         let address = self.address(context, Operation::CreateStream, Some(&input.stream_name), None)?;
         let (mode, shard_count) = capacity(&input)?;
-        let warm_throughput_mibps = self.requested_warm(&address, mode, input.warm_throughput_mibps)?;
+        let warm_throughput_mibps =
+            self.requested_warm(&self.limits.of(&address), &address, mode, input.warm_throughput_mibps)?;
         let shard_count = shard_count.max(warm_throughput_mibps.unwrap_or(0));
         let distribution = input.record_distribution_strategy.as_ref().map(distribution_of).unwrap_or_default();
         if distribution == Distribution::Auto && mode == Mode::Provisioned {

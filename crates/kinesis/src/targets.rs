@@ -39,14 +39,16 @@ impl Kinesis {
         partition_key: Option<&str>,
         explicit_hash_key: Option<&str>,
     ) -> Option<ShardIndex> {
-        let key = match (partition_key, explicit_hash_key) {
-            (_, Some(hash)) => parse_hash_key(hash)?,
-            (Some(key), None) => md5_hash(key),
-            (None, None) => return None,
-        };
         let streams = self.streams();
-        let view = streams.get(&stream.account, &stream.region, &stream.name)?.view();
-        if view.record.distribution == Distribution::Auto { None } else { view.routes.route(key) }
+        let stream = streams.get(&stream.account, &stream.region, &stream.name)?;
+        let view = stream.view();
+        let key = match (view.record.distribution, partition_key, explicit_hash_key) {
+            (Distribution::Auto, ..) => return stream.shard_in_turn(&view, 0),
+            (Distribution::UserPartitionKey, _, Some(hash)) => parse_hash_key(hash)?,
+            (Distribution::UserPartitionKey, Some(key), None) => md5_hash(key),
+            (Distribution::UserPartitionKey, None, None) => return None,
+        };
+        view.routes.route(key)
     }
 
     /// Checks a PutRecords as it is checked before it is written, and tells where it goes: the stream, and each record's
@@ -62,11 +64,11 @@ impl Kinesis {
         let checked = self.check_records(context, input)?;
         let (stream, view) = (&checked.stream, &checked.view);
         let gone = || texts::stream_not_found(&stream.address.name, &stream.address.account);
-        let open = view.routes.shards();
-        let shards = checked.records.iter().zip(open.iter().cycle()).map(|(record, turn)| match record.place {
-            Place::At(key) => view.routes.route(key).ok_or_else(gone),
-            Place::Anywhere => Ok(*turn),
+        let places = checked.records.iter().enumerate().map(|(ahead, record)| match record.place {
+            Place::At(key) => view.routes.route(key),
+            Place::Anywhere => stream.shard_in_turn(view, ahead),
         });
-        Ok((stream.address.clone(), shards.collect::<Result<_, Error>>()?))
+        let shards: Result<Vec<ShardIndex>, Error> = places.map(|shard| shard.ok_or_else(gone)).collect();
+        Ok((stream.address.clone(), shards?))
     }
 }

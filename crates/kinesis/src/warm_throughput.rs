@@ -8,7 +8,6 @@ use millstream_api::kinesis::{
 };
 use millstream_api::{Context, Error};
 
-use crate::autoscale::FEWEST;
 use crate::change::ChangeError;
 use crate::describe::to_i32;
 use crate::hash::HashRange;
@@ -31,12 +30,13 @@ impl Kinesis {
         let stream = self.resolve(context, Operation::UpdateStreamWarmThroughput, name, arn)?;
         let (limits, address, due_ms) = (Arc::clone(&stream.limits), stream.address.clone(), self.plan_due_from_now());
         let is_committed = self.commitment_enabled(&address.account, &address.region);
+        let fewest = self.shards_in_need(&stream, &stream.view().record);
         let mibps = input.warm_throughput_mibps;
         let planned = self.change(&stream, move |record, _| {
             check_active(record, &address)?;
             let mibps = check_warm(&limits, &address, record.mode, is_committed, mibps)?;
             let open = record.open_count();
-            plan_warm(record, mibps, due_ms)?;
+            plan_warm(record, mibps, fewest, due_ms)?;
             Ok(WarmThroughputObject { target_mibps: Some(to_i32(mibps)), current_mibps: Some(to_i32(open)) })
         });
         let warm_throughput = planned.await?;
@@ -51,13 +51,14 @@ impl Kinesis {
     /// The warm throughput that a CreateStream or UpdateStreamMode asks for, MiB/s.
     pub(crate) fn requested_warm(
         &self,
+        limits: &Limits,
         address: &Address,
         mode: Mode,
         mibps: Option<i32>,
     ) -> Result<Option<u32>, Error> {
         let Some(mibps) = mibps else { return Ok(None) };
         let is_committed = self.commitment_enabled(&address.account, &address.region);
-        check_warm(&self.limits.of(address), address, mode, is_committed, mibps).map(Some)
+        check_warm(limits, address, mode, is_committed, mibps).map(Some)
     }
 
     /// The warm throughput that is in force on a stream, MiB/s: it has at least as many open shards, and the service
@@ -86,15 +87,16 @@ fn check_warm(limits: &Limits, address: &Address, mode: Mode, is_committed: bool
     }
     // The model's lower bound has been checked.
     let mibps = u32::try_from(mibps).unwrap_or(0);
-    let most = limits.warm_throughput_mibps;
-    if most.allows(u64::from(mibps)) { Ok(mibps) } else { Err(texts::warm_throughput_above_limit(mibps, most)) }
+    let most = limits.warm_throughput(&address.region);
+    if u64::from(mibps) <= most { Ok(mibps) } else { Err(texts::warm_throughput_above_limit(mibps, most)) }
 }
 
-/// Sets the warm throughput and plans the way there: more shards if there are too few, and fewer if there are more
-/// than it takes, since asking for the same or less gives up what is not needed.
-pub(crate) fn plan_warm(record: &mut StreamRecord, mibps: u32, due_ms: u64) -> Result<(), ChangeError> {
-    let steps = steps_to(record, mibps.max(FEWEST))
-        .ok_or_else(|| texts::shard_count_above_limit(i32::MAX, record.open_count(), mibps))?;
+/// Sets the warm throughput and plans the way there: more shards if there are too few; if there are more, fewer, down to
+/// the `fewest` that the stream needs anyway: asking for the same or less gives up what is not needed.
+pub(crate) fn plan_warm(record: &mut StreamRecord, mibps: u32, fewest: u32, due_ms: u64) -> Result<(), ChangeError> {
+    let open = u32::try_from(record.open_count()).unwrap_or(u32::MAX);
+    let steps = steps_to(record, mibps.max(fewest.min(open)))
+        .ok_or_else(|| texts::shard_count_above_limit(i32::MAX, open, mibps))?;
     record.warm_throughput_mibps = Some(mibps);
     if steps.is_empty() {
         record.plan = Some(Plan { due_ms, work: Work::Settings(Setting::WarmThroughput(mibps)) });

@@ -122,6 +122,9 @@ fn warm_throughput_is_shards_that_are_there() {
 
 #[test]
 fn streams_are_created_and_switched_warm() {
+    assert_eq!(Limits::aws().warm_throughput("us-east-1"), 10_240);
+    assert_eq!(Limits::aws().warm_throughput("eu-central-1"), 200, "no more than a stream there grows to");
+    assert_eq!(Limits::none().warm_throughput("us-east-1"), 100_000, "each is a shard");
     let limits = Limits { warm_throughput_mibps: Limit::of(100), ..config().limits };
     let world = World::new(KinesisConfig { limits, ..at_once() });
     assert_eq!(world.error(Input::CreateStream(create_warm(9))).code, ErrorCode::ValidationException);
@@ -157,9 +160,82 @@ fn streams_are_created_and_switched_warm() {
 
 #[test]
 fn the_largest_warm_throughput_is_made() {
-    let world = World::new(at_once());
+    let mut world = World::new(at_once());
+    world.context = context("000000000000", "us-east-1");
     world.call(commit(true)).expect("enabled");
     world.call(create_on_demand("s")).expect("created");
-    world.call(warm(10_240)).expect("accepted");
+    world
+        .call(Input::UpdateStreamWarmThroughput(UpdateStreamWarmThroughputInput {
+            stream_name: Some("s".into()),
+            warm_throughput_mibps: 10_240,
+            ..Default::default()
+        }))
+        .expect("accepted");
     assert_eq!(warmth(&world), (Some((10_240, 10_240)), 10_240));
+}
+
+/// Lets minutes pass one by one: on-demand streams are looked at in each.
+fn pass_minutes(world: &World, minutes: u64) {
+    for _ in 0..minutes {
+        world.pass(60_000);
+    }
+}
+
+#[test]
+fn what_traffic_needs_is_not_given_up() {
+    let world = World::new(at_once());
+    world.call(commit(true)).expect("enabled");
+    world.call(Input::CreateStream(create_warm(20))).expect("created");
+    // Some 5 MiB/s over a minute of the clock: twice that takes ten shards.
+    world.pass(60_000 - world.kinesis.now() % 60_000);
+    let data = vec![0; 60 << 10];
+    for second in 0..60 {
+        let keys: Vec<String> = (0..85).map(|n| format!("{second} {n}")).collect();
+        let entry = |key| PutRecordsRequestEntry {
+            data: millstream_api::Blob::from_bytes(&data),
+            partition_key: Some(std::borrow::Cow::Borrowed(key)),
+            ..Default::default()
+        };
+        let records = keys.iter().map(|key| entry(key.as_str())).collect();
+        let input = PutRecordsInput { stream_name: Some("s".into()), records, ..Default::default() };
+        world.call(Input::PutRecords(input)).expect("put");
+        world.pass(1_000);
+    }
+    pass_minutes(&world, 2);
+    assert_eq!(warmth(&world), (Some((20, 20)), 20));
+    world.call(warm(1)).expect("accepted");
+    let (shown, open) = warmth(&world);
+    assert_eq!((shown, open), (Some((1, 10)), 10));
+    pass_minutes(&world, 30);
+    assert_eq!(warmth(&world).1, open, "the scaler sees it the same way");
+}
+
+#[test]
+fn the_scaler_keeps_a_stream_warm() {
+    let world = World::new(at_once());
+    world.call(commit(true)).expect("enabled");
+    world.call(Input::CreateStream(create_warm(12))).expect("created");
+    for _ in 0..33 {
+        world.pass(24 * HOUR);
+        pass_minutes(&world, 2);
+    }
+    assert_eq!(warmth(&world).1, 12);
+    world.call(commit(false)).expect("accepted");
+    for _ in 0..10 {
+        world.pass(24 * HOUR);
+        pass_minutes(&world, 2);
+    }
+    assert_eq!(warmth(&world).1, 4, "nothing keeps it warm any more");
+}
+
+#[test]
+fn a_reset_takes_the_settings_with_it() {
+    let world = World::new(at_once());
+    world.call(commit(true)).expect("enabled");
+    let elsewhere = crate::reset::Worlds { region: Some("us-east-1".to_owned()), account: None };
+    world.machine.block_on(world.kinesis.reset(&elsewhere)).expect("an answer").expect("reset");
+    assert!(world.kinesis.commitment_enabled("000000000000", "eu-central-1"));
+    world.machine.block_on(world.kinesis.reset(&Default::default())).expect("an answer").expect("reset");
+    assert_eq!(described(&world), ("DISABLED".to_owned(), [None; 3]));
+    assert_eq!(described(&world.reopen()), ("DISABLED".to_owned(), [None; 3]));
 }
