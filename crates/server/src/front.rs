@@ -126,7 +126,7 @@ impl Front {
                     let draining = self.draining.load(Ordering::Relaxed);
                     Ok(admin::answer(endpoint, &head.method, &self.health, draining))
                 } else {
-                    let answered = self.call(&head, body, &request_id, &mut permit, &mut seen).await;
+                    let answered = self.call(&head, body, &request_id, connection, &mut permit, &mut seen).await;
                     let took = self.env.clock.monotonic().saturating_sub(started);
                     self.meters.answered(seen.operation, answered.as_ref().err().map(Fault::code), took);
                     answered
@@ -170,6 +170,7 @@ impl Front {
         head: &Parts,
         body: B,
         request_id: &str,
+        connection: &Activity,
         permit: &mut Option<Permit>,
         seen: &mut Seen,
     ) -> Result<Reply, Fault>
@@ -237,8 +238,11 @@ impl Front {
                     region: caller.region,
                     access_key: caller.access_key,
                     request_id: request_id.to_owned(),
+                    hang_up: connection.hang_up().clone(),
                 };
-                let bytes = self.operate(Format::Json, operation, &context, &body, permit, dialect).await?;
+                let answered = self.operate(Format::Json, operation, &context, &body, permit, dialect).await;
+                connection.heed_hang_up().await;
+                let bytes = answered?;
                 drop(body);
                 permit.hold(bytes.len() as u64);
                 let mut reply = Reply::new(StatusCode::OK, Some(Format::Json.content_type()));
