@@ -78,7 +78,7 @@ impl Protocol {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let activity = Arc::new(Activity::new(local));
+        let activity = Arc::new(Activity::new(local, phase.clone()));
         let service = {
             let (front, activity) = (Arc::clone(&front), Arc::clone(&activity));
             service_fn(move |request| {
@@ -144,6 +144,7 @@ pub(crate) struct Activity {
     received_at_finish: AtomicU64,
     hang_up: HangUp,
     hung_up: Notify,
+    phase: watch::Receiver<Phase>,
 }
 
 /// [`Activity`] at one moment.
@@ -159,7 +160,7 @@ struct Snapshot {
 }
 
 impl Activity {
-    fn new(local: IpAddr) -> Activity {
+    pub(crate) fn new(local: IpAddr, phase: watch::Receiver<Phase>) -> Activity {
         Activity {
             local: local.to_canonical(),
             http2: AtomicBool::new(false),
@@ -171,7 +172,15 @@ impl Activity {
             received_at_finish: AtomicU64::new(0),
             hang_up: HangUp::default(),
             hung_up: Notify::new(),
+            phase,
         }
+    }
+
+    /// Waits until the server begins to stop.
+    pub(crate) async fn stopping(&self) {
+        let mut phase = self.phase.clone();
+        // An error says that the server is gone.
+        let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
     }
 
     /// The flag by which an operation asks for the connection's end.

@@ -19,6 +19,7 @@ mod guard;
 mod ids;
 pub mod metrics;
 mod server;
+mod subscription;
 mod worker;
 
 pub use admin::HealthSource;
