@@ -77,7 +77,7 @@ def test_records_go_in_and_out(world: World, indefinite: bool) -> None:
 
 def test_large_records_are_not_longer_than_they_are(free_world: World) -> None:
     name = free_world.create()
-    data = bytes(1 << 20)
+    data = bytes((1 << 20) - 1)
     records = [{"Data": data, "PartitionKey": str(number)} for number in range(9)]
     assert good(free_world.http.call_in_cbor("PutRecords", {"StreamName": name, "Records": records}))["FailedRecordCount"] == 0
     answer = free_world.http.call_in_cbor("GetRecords", {"ShardIterator": free_world.iterator(name)})
@@ -122,6 +122,7 @@ def test_control_operations_answer_as_in_json(world: World) -> None:
     world.active(name)
     monitoring = call("EnableEnhancedMonitoring", StreamName=name, ShardLevelMetrics=["IncomingBytes"])
     assert monitoring["DesiredShardLevelMetrics"] == ["IncomingBytes"]
+    world.active(name)
     call("DisableEnhancedMonitoring", StreamName=name, ShardLevelMetrics=["ALL"])
     world.active(name)
     for operation, members in [

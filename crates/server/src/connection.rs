@@ -105,7 +105,8 @@ impl Protocol {
                     }
                 }
                 () = activity.hung_up.notified() => {
-                    front.meters.cut("hang_up");
+                    let asked = activity.hang_up.is_asked();
+                    front.meters.cut(if asked { "hang_up" } else { "stalled_subscriber" });
                     return;
                 }
                 // An error is the peer's: it went away or broke the protocol.
@@ -188,10 +189,15 @@ impl Activity {
         &self.hang_up
     }
 
+    /// Ends the connection.
+    pub(crate) fn end(&self) {
+        self.hung_up.notify_one();
+    }
+
     /// Ends the connection and does not return, if an operation has asked for it.
     pub(crate) async fn heed_hang_up(&self) {
         if self.hang_up.is_asked() {
-            self.hung_up.notify_one();
+            self.end();
             std::future::pending().await
         }
     }

@@ -8,15 +8,15 @@
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ::metrics::Counter;
 use bytes::Bytes;
+use millstream_api::EventStream;
 use millstream_api::kinesis::{SubscribeToShardEventStream, SubscribeToShardOutput};
-use millstream_api::{BoxFuture, EventStream};
 use millstream_env::runtime;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::answer::held;
 use crate::budget::{Budget, NoRoom, Permit};
@@ -96,28 +96,20 @@ impl Subscription {
 }
 
 /// The messages of a subscription, as the body of its answer.
-pub(crate) struct Pieces {
-    next: Option<BoxFuture<'static, Turn>>,
-}
-
-/// What a turn of a subscription gives.
-type Turn = Option<(Result<Bytes, Broken>, Option<Box<Sender>>)>;
+pub(crate) struct Pieces(mpsc::Receiver<Result<Bytes, Broken>>);
 
 impl Pieces {
     /// The messages of `subscription`. `open` ends when the last byte of the last one was handed to the socket.
     pub(crate) fn new(subscription: Box<Subscription>, open: OpenRequest) -> Pieces {
-        let sender = Box::new(Sender { subscription, open: Arc::new(open), last: None });
-        Pieces { next: Some(Box::pin(sender.begin())) }
+        let (pieces, body) = mpsc::channel(1);
+        let sender = Sender { subscription, open: Arc::new(open), pieces, last: None };
+        // Not a part of the body: a connection that is held up by its peer does not poll that.
+        runtime::spawn(sender.run());
+        Pieces(body)
     }
 
     pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
-        let Some(next) = &mut self.next else { return Poll::Ready(None) };
-        let turn = ready!(next.as_mut().poll(context));
-        self.next = None;
-        Poll::Ready(turn.map(|(piece, sender)| {
-            self.next = sender.map(|sender| Box::pin(sender.turn()) as _);
-            piece
-        }))
+        self.0.poll_recv(context)
     }
 }
 
@@ -125,52 +117,70 @@ impl Pieces {
 struct Sender {
     subscription: Box<Subscription>,
     open: Arc<OpenRequest>,
+    pieces: mpsc::Sender<Result<Bytes, Broken>>,
     /// Ends when the last message has left.
     last: Option<oneshot::Receiver<()>>,
 }
 
 impl Sender {
-    /// The first message goes out at once: clients wait for it.
-    async fn begin(mut self: Box<Self>) -> Turn {
+    /// Sends messages until there are no more, the server stops, or the client has gone.
+    async fn run(mut self) {
+        // The first message goes out at once: clients wait for it.
         let initial = std::mem::take(&mut self.subscription.initial);
-        let piece = self.piece(initial, None);
-        Some((Ok(piece), Some(self)))
+        let initial = self.piece(initial, None);
+        let body = self.pieces.clone();
+        if body.send(Ok(initial)).await.is_err() {
+            return;
+        }
+        let connection = Arc::clone(&self.subscription.connection);
+        tokio::select! {
+            biased;
+            () = connection.stopping() => {}
+            () = body.closed() => {}
+            () = self.send() => {}
+        }
     }
 
-    /// The next message, if there is one. None follows once the server stops.
-    async fn turn(mut self: Box<Self>) -> Turn {
-        let connection = Arc::clone(&self.subscription.connection);
-        let next = tokio::select! {
-            biased;
-            () = connection.stopping() => return None,
-            next = self.next() => next,
-        };
-        match next {
-            Ok(None) => None,
-            Ok(Some((piece, goes_on))) => Some((Ok(piece), goes_on.then_some(self))),
-            Err(broken) => {
-                self.subscription.terms.stalled.increment(1);
-                Some((Err(broken), None))
+    async fn send(&mut self) {
+        loop {
+            if self.last_has_left().await.is_err() {
+                return self.break_off().await;
+            }
+            let Some((piece, goes_on)) = self.next().await else { return };
+            if self.pieces.send(Ok(piece)).await.is_err() || !goes_on {
+                return;
             }
         }
     }
 
+    /// Frees what is held for a reader that has stalled: by the answer's end, or, where that takes nothing back of what
+    /// is on its way, by that of the connection.
+    async fn break_off(&mut self) {
+        let Subscription { terms, connection, .. } = &*self.subscription;
+        let Some(last) = &mut self.last else { return };
+        // There is room: the body has taken the last message, or it will not take this one either.
+        let _ = self.pieces.try_send(Err(Broken));
+        match runtime::timeout(terms.window, last).await {
+            Some(_) => terms.stalled.increment(1),
+            None => connection.end(),
+        }
+    }
+
     /// The next message, and whether others may follow.
-    async fn next(&mut self) -> Result<Option<(Bytes, bool)>, Broken> {
-        self.last_has_left().await?;
+    async fn next(&mut self) -> Option<(Bytes, bool)> {
         let Subscription { format, account, terms, connection, .. } = &*self.subscription;
         let (format, connection) = (*format, Arc::clone(connection));
         let mut permit = terms.budget.permit(Arc::clone(account));
         // Refused only if thousands wait: the client is to come back.
-        let Ok(event) = self.event(&mut permit).await else { return Ok(None) };
+        let Ok(event) = self.event(&mut permit).await else { return None };
         connection.heed_hang_up().await;
         let (bytes, goes_on) = match event {
-            None => return Ok(None),
+            None => return None,
             Some(SubscribeToShardEventStream::SubscribeToShardEvent(event)) => (format.encode_event(&event), true),
             Some(SubscribeToShardEventStream::Exception(error)) => (format.encode_exception(&error), false),
         };
         permit.hold(bytes.len() as u64);
-        Ok(Some((self.piece(bytes, Some(permit)), goes_on)))
+        Some((self.piece(bytes, Some(permit)), goes_on))
     }
 
     /// The next event, with room for its message.
@@ -191,15 +201,16 @@ impl Sender {
 
     /// Waits until the last message was handed to the socket.
     async fn last_has_left(&mut self) -> Result<(), Broken> {
-        let Some(mut last) = self.last.take() else { return Ok(()) };
+        let Some(last) = &mut self.last else { return Ok(()) };
         let terms = &self.subscription.terms;
         let mut waited = Duration::ZERO;
-        while runtime::timeout(terms.window, &mut last).await.is_none() {
+        while runtime::timeout(terms.window, &mut *last).await.is_none() {
             waited += terms.window;
             if waited >= LONGEST || terms.budget.is_wanted() {
                 return Err(Broken);
             }
         }
+        self.last = None;
         Ok(())
     }
 
