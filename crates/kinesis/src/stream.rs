@@ -47,7 +47,7 @@ pub struct Stream {
 pub(crate) struct News {
     /// How often there was another one.
     views: u64,
-    /// How often it became known that the one which a change should bring does not come, for now or for ever.
+    /// How often it became known that the one which a change should bring does not come yet, or never will.
     failures: u64,
 }
 
