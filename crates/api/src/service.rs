@@ -49,6 +49,9 @@ impl HangUp {
 /// A source of the events of one streaming answer.
 pub trait Events<E>: Send {
     /// The next event; `None` when the answer ends.
+    ///
+    /// It is asked for when the event before has been handed to the client's connection, and memory is set aside for what
+    /// can be read at once. So an event is to be read then, not ahead.
     fn next_event(&mut self) -> BoxFuture<'_, Option<E>>;
 }
 

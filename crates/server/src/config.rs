@@ -25,7 +25,8 @@ pub struct ServerConfig {
     pub max_body: usize,
     /// Largest head of a request: its line and its headers.
     pub max_head: usize,
-    /// Memory for the bodies and answers of all requests in flight.
+    /// Memory for the bodies and answers of all requests in flight. Events of subscriptions may take a quarter as much
+    /// beside it.
     pub memory: usize,
     /// How long a request waits for its part of `memory` before it is refused.
     pub memory_wait: Duration,

@@ -4,6 +4,7 @@
 //! A request's way: [`Server`] accepts and hands the socket to a worker; the entrance tells TLS from cleartext; a
 //! connection task speaks HTTP and watches its peer's pace; the front checks guard, method, body, content type, target and authentication in AWS's order, reads the
 //! body under the memory budget, decodes, calls the service and encodes. Every error becomes bytes in one place, `fault`.
+//! A stream of events goes on in `subscription` when its answer has begun.
 
 mod admin;
 mod answer;

@@ -25,7 +25,7 @@ use crate::config::ServerConfig;
 use crate::connection::{Activity, OpenRequest};
 use crate::metrics::Meters;
 
-/// The budget of events, as a part of that of all requests, and beside it.
+/// What events may take beside the memory of all requests: one part in so many of as much.
 const SHARE: usize = 4;
 
 /// Memory claimed for an event before it is asked for: reading may take it at once.

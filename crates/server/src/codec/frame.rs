@@ -67,3 +67,27 @@ impl Message {
 fn crc(bytes: &[u8]) -> [u8; CRC] {
     (crc_fast::checksum(Crc32IsoHdlc, bytes) as u32).to_be_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_what_botocore_reads() {
+        let message = Message::event("initial-response", "application/x-amz-json-1.1");
+        let bytes = message.bytes(2, |mut bytes| {
+            bytes.extend_from_slice(b"{}");
+            bytes
+        });
+        // Made with Python's zlib, and read by botocore's EventStreamBuffer.
+        let expected = [
+            &b"\x00\x00\x00\x72\x00\x00\x00\x60\xab\x82\x0d\x9e"[..],
+            b"\x0d:message-type\x07\x00\x05event",
+            b"\x0b:event-type\x07\x00\x10initial-response",
+            b"\x0d:content-type\x07\x00\x1aapplication/x-amz-json-1.1",
+            b"{}\xe1\x6e\x66\xe4",
+        ];
+        assert_eq!(bytes, expected.concat());
+        assert_eq!(bytes.len(), message.len() + 2);
+    }
+}
