@@ -122,6 +122,27 @@ def node() -> Path:
     return installed("node", f"lock {digest(*manifests)}", install)
 
 
+def go() -> dict[str, str]:
+    """The environment in which the Go tests build: modules and build cache of their own, at the versions of go.sum."""
+    source = ROOT / "tests" / "go"
+    manifests = [source / "go.mod", source / "go.sum"]
+
+    def environment(folder: Path) -> dict[str, str]:
+        # The toolchain that is there is used; a newer one is never fetched.
+        return {
+            "GOMODCACHE": str(folder / "modules"),
+            "GOCACHE": str(folder / "build"),
+            "GOFLAGS": "-mod=readonly -modcacherw -buildvcs=false",
+            "GOTOOLCHAIN": "local",
+            "GOWORK": "off",
+        }
+
+    def install(folder: Path) -> None:
+        run("go", "mod", "download", cwd=source, env={**os.environ, **environment(folder)})
+
+    return environment(installed("go", f"sums {digest(*manifests)}", install))
+
+
 def cargo_install(name: str, version: str, profile: dict[str, str] | None = None) -> Path:
     """A binary from crates.io, built with the lock file it was released with."""
 
