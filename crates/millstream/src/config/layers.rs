@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use millstream_kinesis::Limits;
-
+use super::limits::LimitsTable;
 use super::values;
 
 /// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)]
+#[allow(missing_docs, clippy::enum_variant_names)] // named as the flags are
 pub enum Key {
     Listen,
     DataDir,
@@ -20,6 +19,7 @@ pub enum Key {
     TransitionDelay,
     Auth,
     AllowAnonymous,
+    TestControls,
     AllowHost,
     CorsOrigin,
     Region,
@@ -48,7 +48,7 @@ enum Kind {
 
 impl Key {
     /// Every setting.
-    pub const ALL: [Key; 21] = [
+    pub const ALL: [Key; 22] = [
         Key::Listen,
         Key::DataDir,
         Key::Durability,
@@ -58,6 +58,7 @@ impl Key {
         Key::TransitionDelay,
         Key::Auth,
         Key::AllowAnonymous,
+        Key::TestControls,
         Key::AllowHost,
         Key::CorsOrigin,
         Key::Region,
@@ -84,6 +85,7 @@ impl Key {
             Key::TransitionDelay => "transition_delay",
             Key::Auth => "auth",
             Key::AllowAnonymous => "allow_anonymous",
+            Key::TestControls => "test_controls",
             Key::AllowHost => "allow_host",
             Key::CorsOrigin => "cors_origin",
             Key::Region => "region",
@@ -106,7 +108,7 @@ impl Key {
     fn kind(self) -> Kind {
         match self {
             Key::Listen | Key::AllowHost | Key::CorsOrigin => Kind::List,
-            Key::Ephemeral | Key::AllowAnonymous | Key::TlsOnly => Kind::Switch,
+            Key::Ephemeral | Key::AllowAnonymous | Key::TestControls | Key::TlsOnly => Kind::Switch,
             Key::Limits => Kind::Limits,
             Key::Streams => Kind::Tables,
             _ => Kind::Text,
@@ -222,12 +224,11 @@ impl Layers {
     }
 
     /// The table of limits, if they are given as one.
-    pub fn table(&self, key: Key) -> Result<Option<Limits>, ConfigError> {
+    pub fn table(&self, key: Key) -> Result<Option<LimitsTable>, ConfigError> {
         match self.0.get(&key) {
-            Some((_, Raw::Table(table))) => match table.clone().try_into() {
-                Ok(limits) => Ok(Some(limits)),
-                Err(error) => Err(self.wrong(key, &one_line(error.message()))),
-            },
+            Some((_, Raw::Table(table))) => {
+                LimitsTable::from_toml(table.clone()).map(Some).map_err(|what| self.wrong(key, &what))
+            }
             _ => Ok(None),
         }
     }
@@ -296,7 +297,7 @@ pub fn from_file(path: &Path, text: &str) -> Result<Layer, ConfigError> {
                     Kind::Text => "a text in quotes",
                     Kind::List => "a list of texts",
                     Kind::Switch => "true or false",
-                    Kind::Limits => "\"aws\", \"none\" or a table",
+                    Kind::Limits => "\"aws\", \"none\", a factor as \"x10\", or a table",
                     Kind::Tables => "[[...]] with settings below it",
                 };
                 return Err(ConfigError(format!("{shown}: {name}: {wanted} is wanted")));
