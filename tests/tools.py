@@ -22,6 +22,7 @@ TOOLS = ROOT / ".tools"
 AWSCLI_V2_PACKAGE = "@aws-cdk/asset-awscli-v2@2.0.186"
 CARGO_DENY_VERSION = "0.20.2"
 FERROKINESIS_VERSION = "0.7.0"
+MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 
 
 def run(*command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:
@@ -63,9 +64,8 @@ def digest(*files: Path) -> str:
     return whole.hexdigest()[:16]
 
 
-def python() -> Path:
-    """The interpreter of a virtual environment that has tests/requirements.txt."""
-    requirements = ROOT / "tests" / "requirements.txt"
+def virtual_environment(name: str, requirements: Path) -> Path:
+    """The interpreter of virtual environment `name`, which has exactly these requirements."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
 
     def install(folder: Path) -> None:
@@ -75,7 +75,17 @@ def python() -> Path:
 
     # A virtual environment holds absolute paths: a moved repository needs a new one.
     fingerprint = f"python {version}, requirements {digest(requirements)}, in {TOOLS}"
-    return installed("python", fingerprint, install) / "bin" / "python"
+    return installed(name, fingerprint, install) / "bin" / "python"
+
+
+def python() -> Path:
+    """The interpreter that has tests/requirements.txt."""
+    return virtual_environment("python", ROOT / "tests" / "requirements.txt")
+
+
+def moto() -> Path:
+    """moto's server, the stand-in for DynamoDB in tests/java; apart from the clients, whose packages it would pin."""
+    return virtual_environment("moto", ROOT / "tests" / "java" / "requirements.txt").parent / "moto_server"
 
 
 def aws_v1() -> Path:
@@ -122,6 +132,16 @@ def node() -> Path:
     return installed("node", f"lock {digest(*manifests)}", install)
 
 
+def java() -> Path:
+    """The folder with the jars of tests/java/pom.xml: AWS's SDK, KCL and KPL, and JUnit."""
+    manifest = ROOT / "tests" / "java" / "pom.xml"
+
+    def install(folder: Path) -> None:
+        run("mvn", "--batch-mode", "--no-transfer-progress", "--file", manifest, MAVEN_COPY, f"-DoutputDirectory={folder}")
+
+    return installed("java", f"pom {digest(manifest)}", install)
+
+
 def cargo_install(name: str, version: str, profile: dict[str, str] | None = None) -> Path:
     """A binary from crates.io, built with the lock file it was released with."""
 
@@ -151,6 +171,8 @@ NEEDED_BY_TESTS: dict[str, Callable[[], Path]] = {
     "python": python,
     "aws-v2": aws_v2,
     "node": node,
+    "java": java,
+    "moto": moto,
     "cargo-deny": cargo_deny,
 }
 
