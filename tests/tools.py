@@ -64,8 +64,8 @@ def digest(*files: Path) -> str:
     return whole.hexdigest()[:16]
 
 
-def virtual_environment(name: str, requirements: Path) -> Path:
-    """The interpreter of virtual environment `name`, which has exactly these requirements."""
+def environment(name: str, requirements: Path) -> Path:
+    """The interpreter of a virtual environment called `name` that has these requirements."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
 
     def install(folder: Path) -> None:
@@ -79,13 +79,18 @@ def virtual_environment(name: str, requirements: Path) -> Path:
 
 
 def python() -> Path:
-    """The interpreter that has tests/requirements.txt."""
-    return virtual_environment("python", ROOT / "tests" / "requirements.txt")
+    """The interpreter that most tests run on, with tests/requirements.txt."""
+    return environment("python", ROOT / "tests" / "requirements.txt")
+
+
+def kpl() -> Path:
+    """The interpreter of tests/kpl, with the producers' own libraries."""
+    return environment("kpl", ROOT / "tests" / "kpl" / "requirements.txt")
 
 
 def moto() -> Path:
     """moto's server, the stand-in for DynamoDB in tests/java; apart from the clients, whose packages it would pin."""
-    return virtual_environment("moto", ROOT / "tests" / "java" / "requirements.txt").parent / "moto_server"
+    return environment("moto", ROOT / "tests" / "java" / "requirements.txt").parent / "moto_server"
 
 
 def aws_v1() -> Path:
@@ -169,6 +174,7 @@ def ferrokinesis() -> Path:
 
 NEEDED_BY_TESTS: dict[str, Callable[[], Path]] = {
     "python": python,
+    "kpl": kpl,
     "aws-v2": aws_v2,
     "node": node,
     "java": java,

@@ -32,7 +32,7 @@ def fixed_server(tmp_path: Path) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = Server(tmp_path / "data", "--transition-delay", "50ms", "--listen", f"127.0.0.1:{port}")
+    server = Server(tmp_path / "data", "--transition-delay", "50ms", "--listen", f"127.0.0.1:{port}", tls=False)
     server.start()
     yield server
     server.close()

@@ -8,20 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from support import server
 from support.jvm import Jvm, truststore
-from support.server import Server
+from support.server import Server, certificates
 
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
-    """A server with a development certificate, and a truststore with its authority."""
+    """A server that speaks TLS as well, and a truststore with its authority."""
     folder = tmp_path_factory.mktemp("secured")
-    made = server.run("certs", "--out", folder / "certs")
-    assert made.returncode == 0, made.stderr
-    with Server(folder / "data", "--transition-delay", "50ms", "--tls-cert", str(folder / "certs" / "cert.pem"),
-                "--tls-key", str(folder / "certs" / "key.pem")) as running:
-        yield running, truststore(folder / "certs" / "ca.pem", folder)
+    with Server(folder / "data", "--transition-delay", "50ms", tls=True) as running:
+        yield running, truststore(certificates() / "ca.pem", folder)
 
 
 @pytest.mark.parametrize("codec", ["cbor", "json"])

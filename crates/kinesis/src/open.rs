@@ -1,6 +1,7 @@
 //! Start: streams from the catalog, their logs beside them, what does not fit together reported.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use millstream_catalog::{Catalog, CatalogError, Key};
@@ -60,6 +61,7 @@ impl Kinesis {
         }
         Ok(Arc::new(Kinesis {
             call_rates: CallRates::default(),
+            paced: AtomicBool::new(true),
             stamped: Stamped::default(),
             streams: Arc::new(ArcSwap::from_pointee(Streams::new(streams))),
             changing: Arc::default(),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -53,6 +54,8 @@ pub struct Kinesis {
     pub(crate) hooks: Hooks,
     pub(crate) tokens: TokenKeys,
     pub(crate) call_rates: CallRates,
+    /// Whether limits on the pace of callers count; see [`Kinesis::unpaced`].
+    pub(crate) paced: AtomicBool,
     pub(crate) stamped: crate::clock::Stamped,
     pub(crate) streams: Arc<ArcSwap<Streams>>,
     /// Held over a change of the catalog and of what `streams` shows of it, so that both go in the same order.

@@ -51,7 +51,7 @@ impl Kinesis {
         if !self.config.limits.tags.allows(tags.len() as u64) {
             return Err(texts::too_many_tags(&address.name, &address.account));
         }
-        let limits = self.config.limits.clone();
+        let limits = self.present_limits();
         let (created_ms, due_ms) = (self.now(), self.plan_due_from_now());
         let incarnation = self.env.random.u64();
         let max_record_kib = input.max_record_size_in_kib.and_then(|kib| u32::try_from(kib).ok()).unwrap_or(1024);
@@ -108,7 +108,7 @@ impl Kinesis {
     pub(crate) async fn delete_stream(&self, context: &Context, input: DeleteStreamInput<'_>) -> Result<(), Error> {
         let stream =
             self.resolve(context, Operation::DeleteStream, input.stream_name.as_deref(), input.stream_arn.as_deref())?;
-        let (limits, address) = (self.config.limits.clone(), stream.address.clone());
+        let (limits, address) = (self.present_limits(), stream.address.clone());
         let due_ms = self.plan_due_from_now();
         // Streams have no registered consumers, which EnforceConsumerDeletion is about.
         let planned = self.change(&stream, move |record, streams| {

@@ -29,6 +29,15 @@ pub enum Command {
         #[arg(long)]
         repair: bool,
     },
+    /// Make a certificate for TLS, and a certificate authority of its own that clients can trust
+    Certs {
+        /// Where they are kept; an authority that is there is used again
+        #[arg(long, value_name = "DIR", default_value = "millstream-certs")]
+        dir: PathBuf,
+        /// A further name or address of the server; it is always good for localhost
+        #[arg(long, value_name = "NAME")]
+        host: Vec<String>,
+    },
     /// Print the version
     Version,
     /// Print a script that completes commands and flags
@@ -97,6 +106,15 @@ pub struct ServeArgs {
     /// Form of the log on standard error [default: text]
     #[arg(long, value_name = "text|json", allow_hyphen_values = true)]
     log_format: Option<String>,
+    /// Speak TLS as well, on the same port, with this certificate (PEM, the chain after it); see millstream certs
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// The certificate's private key (PEM, not encrypted)
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// Speak nothing but TLS
+    #[arg(long)]
+    tls_only: bool,
     /// Print the effective configuration as a TOML file and exit
     #[arg(long)]
     pub print_config: bool,
@@ -126,6 +144,9 @@ impl ServeArgs {
             (Key::MinFree, text(&self.min_free)),
             (Key::LogLevel, text(&self.log_level)),
             (Key::LogFormat, text(&self.log_format)),
+            (Key::TlsCert, text(&self.tls_cert)),
+            (Key::TlsKey, text(&self.tls_key)),
+            (Key::TlsOnly, switch(self.tls_only)),
         ]
         .into_iter()
         .filter_map(|(key, raw)| raw.map(|raw| (key, raw)))

@@ -17,7 +17,9 @@ use tokio::sync::Semaphore;
 use crate::config::{Config, Durability, Storage};
 use crate::data_dir::{self, DataDir, DataDirError};
 use crate::meter::Metrics;
+use crate::provision::{self, ProvisionError};
 use crate::signals::Stops;
+use crate::tls::{Certificate, TlsFilesError};
 use crate::{banner, logging, metrics};
 
 /// How often the log's periodic work is done, and what is due in the service is looked at, at least.
@@ -50,6 +52,10 @@ pub enum ServeError {
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(transparent)]
+    Tls(#[from] TlsFilesError),
+    #[error(transparent)]
+    Provision(#[from] ProvisionError),
+    #[error(transparent)]
     Run(#[from] RunError),
 }
 
@@ -58,6 +64,7 @@ pub fn run(config: Config, env: Env) -> Result<(), ServeError> {
     logging::start(config.log_level, config.log_format);
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
+    let certificate = config.tls.as_ref().map(|files| Certificate::open(&*env.disk, files)).transpose()?;
     let temporary = match &config.storage {
         Storage::Directory { .. } => None,
         Storage::Ephemeral { .. } => Some(Temporary { path: data_dir::temporary(&env), env: env.clone() }),
@@ -68,13 +75,21 @@ pub fn run(config: Config, env: Env) -> Result<(), ServeError> {
     };
     let data = DataDir::create(&env, &path)?;
     let recorder = metrics::install()?;
-    let opened = open(&config, &env, &data)?;
-    let result = runtime.block_on(serve(&config, env, &data, opened, recorder, temporary.as_ref()));
+    let kinesis = open(&config, &env, &data)?;
+    let service = Opened { kinesis, recorder, certificate };
+    let result = runtime.block_on(serve(&config, env, &data, service, temporary.as_ref()));
     // Jobs that are left on the pool have nothing more to do; the process ends them.
     runtime.shutdown_background();
     drop(data);
     drop(temporary);
     result
+}
+
+/// What is there before anything is served.
+struct Opened {
+    kinesis: Arc<Kinesis>,
+    recorder: PrometheusHandle,
+    certificate: Option<Certificate>,
 }
 
 /// Opens the log, the catalog and the service over them.
@@ -111,16 +126,18 @@ async fn serve(
     config: &Config,
     env: Env,
     data: &DataDir,
-    kinesis: Arc<Kinesis>,
-    recorder: PrometheusHandle,
+    opened: Opened,
     temporary: Option<&Temporary>,
 ) -> Result<(), ServeError> {
+    let Opened { kinesis, recorder, certificate } = opened;
     let mut stops = Stops::take().map_err(ServeError::Runtime)?;
     let health = {
         let (kinesis, recorder) = (Arc::clone(&kinesis), recorder.clone());
         HealthSource { problems: Arc::new(move || kinesis.problems()), metrics: Arc::new(move || recorder.render()) }
     };
-    let server = Server::bind(server_config(config), env.clone(), Arc::clone(&kinesis) as Arc<_>, health);
+    let mut settings = server_config(config);
+    settings.tls = certificate.as_ref().map(Certificate::tls);
+    let server = Server::bind(settings, env.clone(), Arc::clone(&kinesis) as Arc<_>, health);
     let server = match server {
         Ok(server) => server,
         Err(error) => {
@@ -129,10 +146,26 @@ async fn serve(
         }
     };
     runtime::spawn(drive_log(Arc::clone(&kinesis), tick(config)));
-    runtime::spawn(drive(Arc::clone(&kinesis), env));
+    runtime::spawn(drive(Arc::clone(&kinesis), env.clone()));
     runtime::spawn(upkeep(recorder));
+    if let Some(certificate) = certificate {
+        runtime::spawn(certificate.follow(env.clone()));
+    }
     crate::say(&banner::greeting(config, server.addresses(), data.path()));
-    crate::say(&banner::ready(server.addresses()));
+    // The listeners are open already: who connects meanwhile waits for an answer instead of being turned away.
+    let provisioned = tokio::select! {
+        provisioned = provision(config, &kinesis, &env) => provisioned,
+        name = stops.next() => {
+            tracing::info!(signal = name, "stopped before it was ready");
+            kinesis.close().await;
+            return Ok(());
+        }
+    };
+    if let Err(error) = provisioned {
+        kinesis.close().await;
+        return Err(error.into());
+    }
+    crate::say(&banner::ready(config, server.addresses()));
 
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let work = async {
@@ -164,6 +197,13 @@ async fn serve(
             std::process::exit(INTERRUPTED);
         }
     }
+}
+
+/// Makes the configuration's streams.
+async fn provision(config: &Config, kinesis: &Arc<Kinesis>, env: &Env) -> Result<(), ProvisionError> {
+    // There is nobody yet who could go too fast: many streams must not take as long as a client would need for them.
+    let _unpaced = kinesis.unpaced();
+    provision::apply(&**kinesis, &env.clock, config.transition_delay, &config.streams).await
 }
 
 fn server_config(config: &Config) -> ServerConfig {

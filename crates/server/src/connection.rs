@@ -73,7 +73,7 @@ impl Protocol {
     }
 
     /// Serves one connection to its end. `stream` is a socket, or what decrypts one.
-    pub(crate) async fn serve<S>(&self, stream: S, local: IpAddr, front: Arc<Front>, mut phase: watch::Receiver<Phase>)
+    pub(crate) async fn serve<S>(&self, stream: S, local: Local, front: Arc<Front>, mut phase: watch::Receiver<Phase>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -123,10 +123,18 @@ impl Protocol {
     }
 }
 
+/// Our end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Local {
+    /// The address at which it came in; an IPv4 address is never in the form of IPv6.
+    pub ip: IpAddr,
+    pub is_tls: bool,
+}
+
 /// What happens on a connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
-    local: IpAddr,
+    local: Local,
     http2: AtomicBool,
     received: AtomicU64,
     sent: AtomicU64,
@@ -152,9 +160,9 @@ struct Snapshot {
 }
 
 impl Activity {
-    fn new(local: IpAddr) -> Activity {
+    fn new(local: Local) -> Activity {
         Activity {
-            local: local.to_canonical(),
+            local,
             http2: AtomicBool::new(false),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -165,8 +173,8 @@ impl Activity {
         }
     }
 
-    /// The address at which the connection came in.
-    pub(crate) fn local(&self) -> IpAddr {
+    /// Where and how the connection came in.
+    pub(crate) fn local(&self) -> Local {
         self.local
     }
 

@@ -13,9 +13,10 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::admin::HealthSource;
 use crate::config::ServerConfig;
-use crate::connection::{Phase, Protocol};
+use crate::connection::Phase;
 use crate::front::Front;
 use crate::guard::Guard;
+use crate::tls::Entrance;
 use crate::worker::{Accepted, Worker};
 
 /// After an accept that failed, as for want of file descriptors.
@@ -93,11 +94,11 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Drained, RunError> {
         let (phase, phase_seen) = watch::channel(Phase::Serving);
         let (ended, mut all_ended) = mpsc::channel::<()>(1);
-        let protocol = Arc::new(Protocol::new(&self.config));
+        let entrance = Arc::new(Entrance::new(&self.config));
         let mut workers = Vec::new();
         for number in 0..self.config.workers.max(1) {
-            let (front, protocol) = (Arc::clone(&self.front), Arc::clone(&protocol));
-            let worker = Worker::start(number, front, protocol, phase_seen.clone(), ended.clone());
+            let (front, entrance) = (Arc::clone(&self.front), Arc::clone(&entrance));
+            let worker = Worker::start(number, front, entrance, phase_seen.clone(), ended.clone());
             workers.push(worker.map_err(RunError::Worker)?);
         }
         drop(ended);

@@ -19,6 +19,7 @@ pub const ROOMS: &[(&str, May)] = &[
     ("millstream-catalog", May::Only(&["millstream-env"])),
     ("millstream-log", May::Only(&["millstream-env"])),
     ("millstream-api", May::Only(&[])),
+    ("millstream-kpl", May::Only(&[])),
     ("millstream-env", May::Only(&[])),
     // Beside the product. They meet the server over the network only, so that what they prove is what a user gets.
     ("millstream-codegen", May::Only(&[])),

@@ -107,6 +107,9 @@ fn what_is_printed_is_a_file_with_the_same_meaning() {
         "",
         "ephemeral = true\nephemeral_max = \"10MB\"\nallow_host = [\"a.b\"]\ncors_origin = [\"http://a:1\"]\n",
         "durability = \"relaxed=50\"\ndata_dir = 'a \"b\" \\ c'\nmin_free = \"1000B\"\ndrain = \"90s\"\nlimits = \"none\"\n",
+        "tls_cert = \"c.pem\"\ntls_key = \"k.pem\"\ntls_only = true\n",
+        "limits = \"none\"\n[[streams]]\nname = \"a\"\nshards = 2\ntags = { x = \"y\" }\nconsumers = [\"c\"]\n[[streams]]\n\
+         name = \"b\"\non_demand = true\nretention_hours = 48\n",
         "transition_delay = \"0\"\nlog_level = \"trace\"\nlog_format = \"json\"\n[limits]\ncall_rates = false\n",
     ] {
         let config = from_toml(file).unwrap();
@@ -115,6 +118,52 @@ fn what_is_printed_is_a_file_with_the_same_meaning() {
         assert_eq!(again, config, "{printed}");
         assert_eq!(again.to_toml().unwrap(), printed);
     }
+}
+
+#[test]
+fn tls_needs_both_files() {
+    let files = TlsFiles { cert: "c.pem".into(), key: "k.pem".into(), only: false };
+    let config = load(&[(Key::TlsCert, text("c.pem"))], &[("MILLSTREAM_TLS_KEY", "k.pem")], None).unwrap();
+    assert_eq!(config.tls, Some(files));
+    let error = load(&[(Key::TlsCert, text("c.pem"))], &[], None).unwrap_err();
+    assert!(error.starts_with("--tls-cert: needs its private key as well"), "{error}");
+    let error = load(&[], &[("MILLSTREAM_TLS_KEY", "k.pem")], None).unwrap_err();
+    assert!(error.starts_with("MILLSTREAM_TLS_KEY: needs its certificate as well"), "{error}");
+    let error = from_toml("tls_only = true").unwrap_err();
+    assert!(error.starts_with("m.toml: tls_only: ") && error.contains("millstream certs"), "{error}");
+    assert!(from_toml("tls_cert = \"\"\ntls_key = \"k\"").unwrap_err().starts_with("m.toml: tls_cert: "));
+}
+
+#[test]
+fn streams_have_a_form() {
+    let file = "account = \"111111111111\"\n[[streams]]\nname = \"a\"\nshards = 3\n[[streams]]\nname = \"a\"\n\
+                region = \"eu-west-1\"\non_demand = true\n";
+    let config = from_toml(file).unwrap();
+    let seen: Vec<_> = config.streams.iter().map(|s| (&*s.account, &*s.region, s.capacity)).collect();
+    assert_eq!(
+        seen,
+        [("111111111111", "us-east-1", Capacity::Shards(3)), ("111111111111", "eu-west-1", Capacity::OnDemand)]
+    );
+    for (entry, said) in [
+        ("name = \"a\"\nshards = 1\nshard = 1", "\"a\": unknown field `shard`"),
+        ("shards = 1", "number 1: missing field `name`"),
+        ("name = \"a\"", "\"a\": has neither shards"),
+        ("name = \"a\"\nshards = 1\non_demand = true", "\"a\": has shards and on_demand"),
+        ("name = \"a\"\nshards = \"1\"", "\"a\": invalid type"),
+        ("name = \"a\"\nshards = 0", "\"a\": 1 validation error detected: Value '0' at 'shardCount'"),
+        ("name = \"a b\"\nshards = 1", "\"a b\": 1 validation error detected: Value 'a b' at 'streamName'"),
+        ("name = \"a\"\nshards = 1\nretention_hours = 0", "\"a\": 1 validation error detected: Value '0'"),
+        ("name = \"a\"\nshards = 1\nconsumers = [\"\"]", "\"a\": "),
+        ("name = \"a\"\nshards = 1\nconsumers = [\"c\", \"d\", \"c\"]", "\"a\": has the consumer c twice"),
+        ("name = \"a\"\nshards = 1\naccount = \"1\"", "\"a\": \"1\" is not an account"),
+        ("name = \"a\"\nshards = 1\n[[streams]]\nname = \"a\"\nshards = 2", "\"a\": is there twice"),
+    ] {
+        let error = from_toml(&format!("[[streams]]\n{entry}\n")).unwrap_err();
+        assert!(error.starts_with(&format!("m.toml: streams: {said}")) && !error.contains('\n'), "{entry}: {error}");
+    }
+    assert_eq!(from_toml("streams = 5").unwrap_err(), "m.toml: streams: [[...]] with settings below it is wanted");
+    let error = load(&[], &[("MILLSTREAM_STREAMS", "a")], None).unwrap_err();
+    assert!(error.starts_with("MILLSTREAM_STREAMS: ") && error.contains("[[streams]]"), "{error}");
 }
 
 #[test]

@@ -135,6 +135,10 @@ pub fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("a directory is wanted, this is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
+pub fn file(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("a file is wanted, this is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
 pub fn log_level(text: &str) -> Result<LogLevel, String> {
     match text {
         "error" => Ok(LogLevel::Error),

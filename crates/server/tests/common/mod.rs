@@ -103,7 +103,7 @@ impl Running {
     pub fn connect(&self) -> Connection {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        Connection { stream, read: Vec::new() }
+        Connection::over(stream)
     }
 
     /// One request on a connection of its own.
@@ -147,12 +147,16 @@ impl Answer {
     }
 }
 
-pub struct Connection {
-    pub stream: TcpStream,
+pub struct Connection<S = TcpStream> {
+    pub stream: S,
     read: Vec<u8>,
 }
 
-impl Connection {
+impl<S: Read + Write> Connection<S> {
+    pub fn over(stream: S) -> Connection<S> {
+        Connection { stream, read: Vec::new() }
+    }
+
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
