@@ -11,19 +11,12 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from support import kcl, waiting
-from support.dynamo import Dynamo
 from support.jvm import Jvm
 from support.server import Server
 from support.worlds import World
 
 KEYS = [f"key-{number}" for number in range(20)]
 RETRIEVALS = ["polling", "fan-out"]
-
-
-@pytest.fixture(scope="module")
-def tables() -> Iterator[str]:
-    with Dynamo() as dynamo:
-        yield dynamo.endpoint
 
 
 @pytest.fixture
@@ -45,7 +38,8 @@ class Producer:
     """
 
     def __init__(self, world: World, stream: str) -> None:
-        self.world = world
+        # The same client throughout: the server comes back where it was.
+        self.kinesis = world.kinesis
         self.stream = stream
         self.acknowledged = 0
         self.stopping = threading.Event()
@@ -69,7 +63,7 @@ class Producer:
     def _put(self, number: int) -> bool:
         records = [{"Data": str(number).encode(), "PartitionKey": key} for key in KEYS]
         try:
-            answer = self.world.call("PutRecords", StreamName=self.stream, Records=records)
+            answer = self.kinesis.put_records(StreamName=self.stream, Records=records)
         except (ClientError, BotoCoreError):
             return False
         return answer["FailedRecordCount"] == 0

@@ -91,8 +91,8 @@ class ErrorsTest {
     @Test
     void throughput() {
         String stream = session.create(1);
-        SdkBytes large = SdkBytes.fromByteArray(new byte[1 << 20]);
-        once.putRecord(request -> request.streamName(stream).partitionKey("").data(large));
+        SdkBytes large = SdkBytes.fromByteArray(new byte[1_000_000]);
+        once.putRecord(request -> request.streamName(stream).partitionKey("k").data(large));
         String expected =
                 "Rate exceeded for shard shardId-000000000000 in stream %s under account %s.".formatted(stream, session.account);
         assertEquals(expected, refused(ProvisionedThroughputExceededException.class, () -> once.putRecord(
