@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 from pathlib import Path
@@ -167,7 +168,13 @@ def test_consumers_and_record_sizes(tmp_path: Path) -> None:
         'consumers = ["one", "two", "three", "four", "five", "six", "seven"]\n'
     )
     server = starting(tmp_path, streams, "--transition-delay", "50ms")
-    with server:
+    try:
+        server.start()
+    except AssertionError as failure:
+        if "UnsupportedOperationException" in str(failure):
+            pytest.skip("this version has no consumers")
+        raise
+    with contextlib.closing(server):
         for size in (2048, 4096):
             mine = world(server)
             assert mine.summary("a")["MaxRecordSizeInKiB"] == size

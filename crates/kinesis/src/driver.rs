@@ -87,6 +87,11 @@ impl Kinesis {
             .min()
     }
 
+    /// How long it takes until [`Kinesis::next_due`], at the rate at which domain time goes; zero if it is over.
+    pub fn until_next_due(&self) -> Option<Duration> {
+        self.next_due().map(|due| self.env.clock.until(due))
+    }
+
     /// Notified when a plan is made, so that the driver looks at [`Kinesis::next_due`] again.
     pub fn wake(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)
@@ -94,7 +99,7 @@ impl Kinesis {
 
     /// Ends every open commit, syncs and closes the log. Puts after it are refused.
     pub async fn close(&self) {
-        self.stamp_clock(true).await;
+        self.stamp_clock_at_stop().await;
         self.log.close().await;
     }
 
@@ -217,7 +222,7 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 }
 
 /// Runs futures side by side until all have ended.
-async fn all<F: Future<Output = ()>>(futures: Vec<F>) {
+pub(crate) async fn all<F: Future<Output = ()>>(futures: Vec<F>) {
     let mut running: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
     poll_fn(|context| {
         running.retain_mut(|future| future.as_mut().poll(context).is_pending());

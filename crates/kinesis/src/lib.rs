@@ -26,6 +26,7 @@ mod policies;
 pub mod rebuild;
 mod record_size;
 mod records;
+mod reset;
 mod resolve;
 mod resource_tags;
 mod retention;
@@ -37,18 +38,23 @@ pub mod state;
 pub mod stream;
 mod streams;
 mod tags;
+mod targets;
 pub mod texts;
 pub mod throttle;
 pub mod token;
 mod warm_throughput;
 
+pub use clock::ClockReading;
 pub use hooks::{AllowAll, Authorizer, Hooks, Meter, NoMeter, Refusal, Resource};
 pub use limits::Limits;
 pub use open::OpenError;
 pub use pace::Unpaced;
+pub use reset::{ResetError, Worlds};
 pub use resolve::{Address, ConsumerAddress, ResourceAddress};
 pub use service::{Kinesis, KinesisConfig};
-pub use state::{ConsumerRecord, ConsumerStatus, ShardClosed, ShardRecord, StreamRecord};
+pub use state::{
+    ConsumerRecord, ConsumerStatus, ShardClosed, ShardIndex, ShardRecord, StreamRecord, parse_shard_id, shard_id,
+};
 pub use stream::{Stream, Streams, View};
 
 #[cfg(test)]

@@ -29,6 +29,15 @@ pub enum OpenError {
     /// The keys of iterators and tokens could not be read or made.
     #[error(transparent)]
     Tokens(#[from] KeysError),
+    /// Tests have moved the clock of this data directory, and this server does not let them.
+    #[error(
+        "tests have moved the clock of this data directory {ahead_seconds} s ahead: serve it with --test-controls, or another \
+         one"
+    )]
+    VirtualClock {
+        /// How far, rounded up.
+        ahead_seconds: u64,
+    },
 }
 
 impl Kinesis {
@@ -42,7 +51,7 @@ impl Kinesis {
         config: KinesisConfig,
         hooks: Hooks,
     ) -> Result<Arc<Kinesis>, OpenError> {
-        start_clock(&env, &catalog)?;
+        start_clock(&env, &catalog, config.virtual_clock)?;
         let tokens = TokenKeys::load(&env, &config.token_keys)?;
         let records = catalog.transact_blocking(|tx| tx.scan::<StreamRecord>(&Key::all()))?;
         let started = env.clock.now();

@@ -29,6 +29,8 @@ pub struct KinesisConfig {
     pub transition_delay: Duration,
     /// How often retention is enforced on the files. Reads obey it at once, whatever this is.
     pub retention_interval: Duration,
+    /// Whether tests may move the clock ([`Kinesis::move_clock`]), or have done so in an earlier run.
+    pub virtual_clock: bool,
     /// The file of the keys that seal iterators and tokens; created if missing.
     pub token_keys: PathBuf,
 }
@@ -40,6 +42,7 @@ impl KinesisConfig {
             limits: Limits::aws(),
             transition_delay: Duration::from_millis(500),
             retention_interval: Duration::from_secs(900),
+            virtual_clock: false,
             token_keys,
         }
     }

@@ -190,10 +190,9 @@ impl Streams {
         self
     }
 
-    pub(crate) fn without(mut self, incarnation: u64) -> Streams {
-        if self.by_incarnation.remove(&incarnation).is_some() {
-            self.sorted.retain(|s| s.incarnation != incarnation);
-        }
-        self
+    /// Leaves out the streams that are `gone`.
+    pub(crate) fn drop_all(&mut self, gone: impl Fn(&Stream) -> bool) {
+        self.sorted.retain(|stream| !gone(stream));
+        self.by_incarnation.retain(|_, stream| !gone(stream));
     }
 }

@@ -309,6 +309,11 @@ struct RateKey {
 const SWEEP_AT: usize = 4096;
 
 impl CallRates {
+    /// Forgets what was counted for the accounts and regions that `of` says yes to.
+    pub fn forget(&self, of: impl Fn(&str, &str) -> bool) {
+        self.buckets.lock().retain(|key, _| !of(&key.account, &key.region));
+    }
+
     /// Whether a call may be answered now; if so, it is counted. `stream` is the stream's name, empty for calls on the
     /// account as a whole.
     pub fn admit(

@@ -37,6 +37,12 @@ pub fn greeting(config: &Config, addresses: &[SocketAddr], data: &Path) -> Strin
     }
     let reach = if config.allow_anonymous { ", also from other machines" } else { "" };
     line("authentication", &format!("anonymous: any credentials will do{reach}"));
+    if config.test_controls {
+        line(
+            "test controls",
+            "ON: ANYONE WHO CAN CALL THIS SERVER CAN MAKE IT FAIL, MOVE ITS CLOCK AND DELETE ALL ITS STREAMS",
+        );
+    }
     // Cleartext, where it is spoken, needs no certificate that the client must trust.
     let scheme = schemes(config).last().copied().unwrap_or_default();
     let endpoint = addresses.first().map(|address| reachable(scheme, *address)).unwrap_or_default();

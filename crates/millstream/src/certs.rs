@@ -180,8 +180,14 @@ fn is_host(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok() || name.split('.').all(label)
 }
 
+/// The text as one word of a shell's command.
+fn for_shell(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%".contains(c);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 fn said(files: &Files<'_>, is_new: bool, names: &[String]) -> String {
-    let path = |name: &str| files.path(name).display().to_string();
+    let path = |name: &str| for_shell(&files.path(name).display().to_string());
     let (ca, ca_key, server, key) = (path("ca.pem"), path("ca.key"), path("server.pem"), path("server.key"));
     let authority = if is_new {
         format!(

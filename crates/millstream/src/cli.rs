@@ -82,6 +82,9 @@ pub struct ServeArgs {
     /// Let other machines in without authentication
     #[arg(long)]
     allow_anonymous: bool,
+    /// Offer faults on demand, a clock that can be moved and a reset under /_millstream/: for tests only
+    #[arg(long)]
+    test_controls: bool,
     /// A further name that requests may give as Host
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     allow_host: Vec<String>,
@@ -136,6 +139,7 @@ impl ServeArgs {
             (Key::TransitionDelay, text(&self.transition_delay)),
             (Key::Auth, text(&self.auth)),
             (Key::AllowAnonymous, switch(self.allow_anonymous)),
+            (Key::TestControls, switch(self.test_controls)),
             (Key::AllowHost, list(&self.allow_host)),
             (Key::CorsOrigin, list(&self.cors_origin)),
             (Key::Region, text(&self.region)),

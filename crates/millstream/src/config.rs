@@ -32,6 +32,8 @@ pub struct Config {
     pub transition_delay: Duration,
     /// Other machines are let in without authentication.
     pub allow_anonymous: bool,
+    /// Tests may ask for faults, move the clock and reset the server.
+    pub test_controls: bool,
     /// Further names that requests may give as `Host`.
     pub allow_host: Vec<String>,
     /// Origins of web pages that may use the server.
@@ -186,6 +188,7 @@ impl Config {
             limits,
             transition_delay: layers.text(Key::TransitionDelay, values::duration)?.unwrap_or(DEFAULT_TRANSITION_DELAY),
             allow_anonymous: layers.switch(Key::AllowAnonymous)?,
+            test_controls: layers.switch(Key::TestControls)?,
             allow_host: layers.list(Key::AllowHost, values::host)?.unwrap_or_default(),
             cors_origin: layers.list(Key::CorsOrigin, values::origin)?.unwrap_or_default(),
             drain: layers.text(Key::Drain, values::duration)?.unwrap_or(DEFAULT_DRAIN),
@@ -219,6 +222,7 @@ impl Config {
             transition_delay: values::show_duration(self.transition_delay),
             auth: "anonymous",
             allow_anonymous: self.allow_anonymous,
+            test_controls: self.test_controls,
             allow_host: &self.allow_host,
             cors_origin: &self.cors_origin,
             region: &self.region,
@@ -306,6 +310,7 @@ struct Shown<'a> {
     transition_delay: String,
     auth: &'a str,
     allow_anonymous: bool,
+    test_controls: bool,
     allow_host: &'a [String],
     cors_origin: &'a [String],
     region: &'a str,

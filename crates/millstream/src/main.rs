@@ -5,6 +5,7 @@ mod certs;
 mod check;
 mod cli;
 mod config;
+mod controls;
 mod data_dir;
 mod logging;
 mod meter;

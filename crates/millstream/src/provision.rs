@@ -118,6 +118,7 @@ impl<'a> Target<'a> {
             region: Arc::from(entry.region.as_str()),
             access_key: Arc::from(entry.account.as_str()),
             request_id: "configuration".to_owned(),
+            hang_up: Default::default(),
         };
         Target { service, clock, deadline, entry, context }
     }

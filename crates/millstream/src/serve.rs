@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusHandle};
+use millstream_api::kinesis::Service;
 use millstream_catalog::{Catalog, CatalogError};
+use millstream_controls::Controls;
 use millstream_env::{Env, runtime};
 use millstream_kinesis::{AllowAll, Hooks, Kinesis, KinesisConfig, OpenError};
 use millstream_log::Log;
@@ -15,6 +17,7 @@ use millstream_server::{BindError, HealthSource, RunError, Server, ServerConfig}
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, Durability, Storage};
+use crate::controls::Routes;
 use crate::data_dir::{self, DataDir, DataDirError};
 use crate::meter::Metrics;
 use crate::provision::{self, ProvisionError};
@@ -118,6 +121,7 @@ fn open(config: &Config, env: &Env, data: &DataDir) -> Result<Arc<Kinesis>, Serv
     let mut settings = KinesisConfig::new(data.keys());
     settings.limits = config.limits.limits();
     settings.transition_delay = config.transition_delay;
+    settings.virtual_clock = config.test_controls;
     let hooks = Hooks { authorizer: Arc::new(AllowAll), meter: Arc::new(Metrics::new()) };
     Ok(Kinesis::open(env.clone(), log, catalog, settings, hooks)?)
 }
@@ -135,18 +139,26 @@ async fn serve(
         let (kinesis, recorder) = (Arc::clone(&kinesis), recorder.clone());
         HealthSource { problems: Arc::new(move || kinesis.problems()), metrics: Arc::new(move || recorder.render()) }
     };
+    let controls = config.test_controls.then(|| Arc::new(Controls::new(env.clone(), Arc::clone(&kinesis))));
+    let service: Arc<dyn Service> = match &controls {
+        Some(controls) => Arc::clone(controls) as Arc<_>,
+        None => Arc::clone(&kinesis) as Arc<_>,
+    };
     let mut settings = server_config(config);
     settings.tls = certificate.as_ref().map(Certificate::tls);
-    let server = Server::bind(settings, env.clone(), Arc::clone(&kinesis) as Arc<_>, health);
-    let server = match server {
+    let server = match Server::bind(settings, env.clone(), service, health) {
         Ok(server) => server,
         Err(error) => {
             kinesis.close().await;
             return Err(error.into());
         }
     };
+    let server = match controls {
+        Some(controls) => server.with_test_controls(Arc::new(Routes(controls))),
+        None => server,
+    };
     runtime::spawn(drive_log(Arc::clone(&kinesis), tick(config)));
-    runtime::spawn(drive(Arc::clone(&kinesis), env.clone()));
+    runtime::spawn(drive(Arc::clone(&kinesis)));
     runtime::spawn(upkeep(recorder));
     if let Some(certificate) = certificate {
         runtime::spawn(certificate.follow(env.clone()));
@@ -235,7 +247,7 @@ async fn drive_log(kinesis: Arc<Kinesis>, tick: Duration) {
 }
 
 /// Has the service do what is due: when it says so, and at least every [`TICK`].
-async fn drive(kinesis: Arc<Kinesis>, env: Env) {
+async fn drive(kinesis: Arc<Kinesis>) {
     let wake = kinesis.wake();
     let places = Arc::new(Semaphore::new(TICKS_AT_ONCE));
     loop {
@@ -247,8 +259,7 @@ async fn drive(kinesis: Arc<Kinesis>, env: Env) {
             });
         }
         // A plan that is overdue is being worked on; it needs no tick of its own.
-        let due = kinesis.next_due().map(|due| Duration::from_millis(due.saturating_sub(env.clock.now())));
-        let pause = due.filter(|due| !due.is_zero()).unwrap_or(TICK).min(TICK);
+        let pause = kinesis.until_next_due().filter(|due| !due.is_zero()).unwrap_or(TICK).min(TICK);
         tokio::select! {
             () = wake.notified() => {}
             () = runtime::sleep(pause) => {}

@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::admin::HealthSource;
 use crate::config::ServerConfig;
 use crate::connection::Phase;
+use crate::controls::TestControls;
 use crate::front::Front;
 use crate::guard::Guard;
 use crate::tls::Entrance;
@@ -79,6 +80,14 @@ impl Server {
         let guard = Guard::new(&config.allow_hosts, &config.cors_origins, &addresses);
         let front = Arc::new(Front::new(&config, env, service, health, guard));
         Ok(Server { config, listeners, addresses, front })
+    }
+
+    /// Lets tests ask for what `controls` offers, under `/_millstream/`. Without, such requests are refused.
+    #[must_use]
+    pub fn with_test_controls(self, controls: Arc<dyn TestControls>) -> Server {
+        // Nothing was set before: only this sets it, and it takes the server.
+        let _ = self.front.controls.set(controls);
+        self
     }
 
     /// Where it listens, with the ports that were picked for port 0.

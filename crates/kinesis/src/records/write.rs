@@ -19,9 +19,9 @@ use crate::texts;
 const ROUTINGS: usize = 4;
 
 /// A record of a request, checked.
-pub(super) struct Incoming<'a> {
+pub(crate) struct Incoming<'a> {
     /// Decides on the shard.
-    pub(super) key: HashKey,
+    pub(crate) key: HashKey,
     /// Data and partition key, bytes.
     pub(super) size: usize,
     /// What is stored beside the data.

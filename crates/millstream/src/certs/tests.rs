@@ -40,6 +40,12 @@ fn the_certificate_is_good_for_localhost_and_what_was_asked_for() {
 }
 
 #[test]
+fn what_to_type_is_one_word_a_path() {
+    assert_eq!(for_shell("/a/b-c.pem"), "/a/b-c.pem");
+    assert_eq!(for_shell("/my files/it's"), "'/my files/it'\\''s'");
+}
+
+#[test]
 fn keys_are_private() {
     let dir = tempfile::tempdir().unwrap();
     made(dir.path(), &[], NOW).unwrap();

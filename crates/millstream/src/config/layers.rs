@@ -9,7 +9,7 @@ use super::values;
 
 /// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)]
+#[allow(missing_docs, clippy::enum_variant_names)] // named as the flags are
 pub enum Key {
     Listen,
     DataDir,
@@ -20,6 +20,7 @@ pub enum Key {
     TransitionDelay,
     Auth,
     AllowAnonymous,
+    TestControls,
     AllowHost,
     CorsOrigin,
     Region,
@@ -48,7 +49,7 @@ enum Kind {
 
 impl Key {
     /// Every setting.
-    pub const ALL: [Key; 21] = [
+    pub const ALL: [Key; 22] = [
         Key::Listen,
         Key::DataDir,
         Key::Durability,
@@ -58,6 +59,7 @@ impl Key {
         Key::TransitionDelay,
         Key::Auth,
         Key::AllowAnonymous,
+        Key::TestControls,
         Key::AllowHost,
         Key::CorsOrigin,
         Key::Region,
@@ -84,6 +86,7 @@ impl Key {
             Key::TransitionDelay => "transition_delay",
             Key::Auth => "auth",
             Key::AllowAnonymous => "allow_anonymous",
+            Key::TestControls => "test_controls",
             Key::AllowHost => "allow_host",
             Key::CorsOrigin => "cors_origin",
             Key::Region => "region",
@@ -106,7 +109,7 @@ impl Key {
     fn kind(self) -> Kind {
         match self {
             Key::Listen | Key::AllowHost | Key::CorsOrigin => Kind::List,
-            Key::Ephemeral | Key::AllowAnonymous | Key::TlsOnly => Kind::Switch,
+            Key::Ephemeral | Key::AllowAnonymous | Key::TestControls | Key::TlsOnly => Kind::Switch,
             Key::Limits => Kind::Limits,
             Key::Streams => Kind::Tables,
             _ => Kind::Text,

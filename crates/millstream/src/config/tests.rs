@@ -84,6 +84,8 @@ fn other_machines_need_an_explicit_word() {
     let error = from_toml("listen = [\"0.0.0.0:4567\"]").unwrap_err();
     assert!(error.starts_with("m.toml: listen: 0.0.0.0:4567") && error.contains("--allow-anonymous"), "{error}");
     assert!(from_toml("listen = [\"0.0.0.0:4567\"]\nallow_anonymous = true").is_ok());
+    // With test controls no less.
+    assert!(from_toml("listen = [\"0.0.0.0:4567\"]\ntest_controls = true").unwrap_err().contains("--allow-anonymous"));
     assert!(from_toml("listen = [\"[::1]:4567\", \"127.9.9.9:1\", \"[::ffff:127.0.0.1]:1\"]").is_ok());
 }
 
@@ -110,7 +112,7 @@ fn what_is_printed_is_a_file_with_the_same_meaning() {
         "tls_cert = \"c.pem\"\ntls_key = \"k.pem\"\ntls_only = true\n",
         "limits = \"none\"\n[[streams]]\nname = \"a\"\nshards = 2\ntags = { x = \"y\" }\nconsumers = [\"c\"]\n[[streams]]\n\
          name = \"b\"\non_demand = true\nretention_hours = 48\n",
-        "transition_delay = \"0\"\nlog_level = \"trace\"\nlog_format = \"json\"\n[limits]\ncall_rates = false\n",
+        "test_controls = true\ntransition_delay = \"0\"\nlog_level = \"trace\"\nlog_format = \"json\"\n[limits]\ncall_rates = false\n",
     ] {
         let config = from_toml(file).unwrap();
         let printed = config.to_toml().unwrap();

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::Full;
 use millstream_api::kinesis::{GetRecordsOutput, Input, ListStreamsOutput, Output, PutRecordOutput, Record, Service};
 use millstream_api::{BoxFuture, Context, Error, ErrorCode};
 use millstream_env::Env;
@@ -16,7 +17,7 @@ use millstream_server::{Drained, HealthSource, Server, ServerConfig};
 use tokio::sync::{Notify, oneshot};
 
 /// `ListStreams` answers with the caller's account, region and access key; `PutRecord` waits for the gate if it is
-/// closed; `GetRecords` answers with `page` bytes; everything else fails.
+/// closed; `GetRecords` answers with `page` bytes; `DeleteStream` hangs up; everything else fails.
 #[derive(Default)]
 pub struct Fake {
     pub page: AtomicUsize,
@@ -50,6 +51,10 @@ impl Service for Fake {
                     let data = Bytes::from(vec![7; self.page.load(Ordering::SeqCst)]);
                     let records = vec![Record { data, ..Record::default() }];
                     Ok(Output::GetRecords(GetRecordsOutput { records, ..GetRecordsOutput::default() }))
+                }
+                Input::DeleteStream(_) => {
+                    context.hang_up.ask();
+                    Ok(Output::DeleteStream)
                 }
                 Input::DescribeLimits(_) => Err(Error::bare(ErrorCode::InternalFailure)),
                 other => Err(Error::new(ErrorCode::ResourceNotFoundException, other.operation().name())),
@@ -238,4 +243,18 @@ pub fn headers(operation: &str) -> String {
 /// A good call.
 pub fn call(operation: &str, body: &str) -> String {
     post(&headers(operation), body)
+}
+
+/// A good call for a client of HTTP/2.
+pub fn request(operation: &str, body: &'static str) -> http::Request<Full<Bytes>> {
+    http::Request::post("http://localhost/")
+        .header("x-amz-target", format!("Kinesis_20131202.{operation}"))
+        .header("content-type", JSON)
+        .header("x-amz-date", "20260101T000000Z")
+        .header(
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=AKID/20260101/eu-west-1/kinesis/aws4_request, SignedHeaders=host, Signature=0",
+        )
+        .body(Full::from(body))
+        .unwrap()
 }
