@@ -4,7 +4,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use millstream_api::kinesis::{
@@ -79,26 +82,29 @@ pub async fn apply(
 ) -> Result<(), ProvisionError> {
     let deadline = clock.monotonic() + PATIENCE + transition.saturating_mul(TRANSITIONS);
     let targets: Vec<Target<'_>> = entries.iter().map(|entry| Target::new(service, clock, deadline, entry)).collect();
-    // Step by step for all, so that their transitions overlap.
-    for target in &targets {
-        target.create().await?;
-    }
-    for target in &targets {
-        target.compare_capacity(&target.active().await?);
-        target.set_retention().await?;
-    }
-    for target in &targets {
-        target.set_record_size().await?;
-    }
-    for target in &targets {
-        target.tag().await?;
-        target.register_consumers().await?;
-    }
-    for target in &targets {
-        target.active().await?;
-        target.consumers_active(&target.entry.consumers).await?;
-    }
-    Ok(())
+    // Side by side, so that their transitions overlap.
+    all(targets.iter().map(Target::bring).collect()).await
+}
+
+/// Runs futures side by side until all have succeeded, or one has failed.
+async fn all<F: Future<Output = Result<(), ProvisionError>>>(futures: Vec<F>) -> Result<(), ProvisionError> {
+    let mut running: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
+    poll_fn(|context| {
+        let mut failed = None;
+        running.retain_mut(|future| match future.as_mut().poll(context) {
+            Poll::Pending => true,
+            Poll::Ready(result) => {
+                failed = failed.take().or(result.err());
+                false
+            }
+        });
+        match failed {
+            Some(error) => Poll::Ready(Err(error)),
+            None if running.is_empty() => Poll::Ready(Ok(())),
+            None => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// One entry on its way.
@@ -121,6 +127,18 @@ impl<'a> Target<'a> {
             hang_up: Default::default(),
         };
         Target { service, clock, deadline, entry, context }
+    }
+
+    /// Brings the stream to what the entry says.
+    async fn bring(&self) -> Result<(), ProvisionError> {
+        self.create().await?;
+        self.compare_capacity(&self.active().await?);
+        self.set_retention().await?;
+        self.set_record_size().await?;
+        self.tag().await?;
+        self.register_consumers().await?;
+        self.active().await?;
+        self.consumers_active(&self.entry.consumers).await
     }
 
     async fn call(&self, input: Input<'_>) -> Result<Output, Error> {
