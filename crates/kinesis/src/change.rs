@@ -7,6 +7,7 @@ use millstream_catalog::{Catalog, CatalogError, Key, Record, Versioned};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::load::History;
 use crate::resolve::Address;
 use crate::service::Kinesis;
 use crate::state::StreamRecord;
@@ -131,7 +132,7 @@ impl Kinesis {
         work: impl FnOnce(u64, &Streams) -> Result<StreamRecord, ChangeError> + Send + 'static,
     ) -> Result<Arc<Stream>, ChangeError> {
         let now_second = self.now() / 1000;
-        let trim_due = self.first_trim();
+        let (trim_due, limits) = (self.first_trim(), self.limits.clone());
         self.exclusively(move |streams, catalog| {
             let key = Key::all().text(&address.account).text(&address.region).text(&address.name);
             let present = streams.load_full();
@@ -142,7 +143,7 @@ impl Kinesis {
                 tx.insert(&record)?;
                 tx.delete::<Tombstone>(&key)
             })?;
-            let stream = Arc::new(Stream::new(record, trim_due));
+            let stream = Arc::new(Stream::new(record, &limits, trim_due));
             streams.store(Arc::new(Streams::clone(&present).with(Arc::clone(&stream))));
             Ok(stream)
         })
@@ -184,6 +185,7 @@ impl Kinesis {
                 for stream in &gone {
                     let record = &stream.view().record;
                     tx.delete::<StreamRecord>(&record.key())?;
+                    tx.delete::<History>(&History::key_of(record.incarnation))?;
                     tx.put(&Tombstone {
                         account: record.account.clone(),
                         region: record.region.clone(),

@@ -7,6 +7,7 @@
 
 mod account;
 mod account_settings;
+pub mod autoscale;
 mod change;
 mod clock;
 mod consumers;
@@ -17,8 +18,10 @@ pub mod hash;
 pub mod hooks;
 pub mod limits;
 mod list_shards;
+pub mod load;
 mod mode;
 mod monitoring;
+mod on_demand;
 mod open;
 mod pace;
 pub mod plans;
@@ -46,7 +49,7 @@ mod warm_throughput;
 
 pub use clock::ClockReading;
 pub use hooks::{AllowAll, Authorizer, Hooks, Meter, NoMeter, Refusal, Resource};
-pub use limits::Limits;
+pub use limits::{Limits, StreamLimits};
 pub use open::OpenError;
 pub use pace::Unpaced;
 pub use reset::{ResetError, Worlds};

@@ -22,12 +22,11 @@ impl Kinesis {
     }
 
     /// The limits that count now.
-    pub(crate) fn present_limits(&self) -> Limits {
-        let mut limits = self.config.limits.clone();
-        if !self.is_paced() {
-            limits.streams_in_transition = Limit::NONE;
+    pub(crate) fn present_limits(&self) -> Arc<Limits> {
+        if self.is_paced() {
+            return Arc::clone(&self.limits.all);
         }
-        limits
+        Arc::new(Limits { streams_in_transition: Limit::NONE, ..Limits::clone(&self.limits.all) })
     }
 }
 

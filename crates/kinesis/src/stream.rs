@@ -10,6 +10,8 @@ use millstream_log::{LogId, StreamLog};
 use tokio::sync::watch;
 
 use crate::hash::Routes;
+use crate::limits::{LimitTable, Limits};
+use crate::load::Load;
 use crate::resolve::Address;
 use crate::state::{ShardIndex, ShardRecord, Status, StreamRecord};
 use crate::throttle::StreamThrottle;
@@ -20,8 +22,12 @@ pub struct Stream {
     pub address: Address,
     /// Its incarnation id.
     pub incarnation: u64,
+    /// Its limits: the service's, or its own.
+    pub limits: Arc<Limits>,
     /// Token buckets of its shards.
     pub throttle: StreamThrottle,
+    /// What was written to it lately, while it is in on-demand mode.
+    pub(crate) load: Load,
     view: ArcSwap<View>,
     log: OnceLock<Arc<dyn StreamLog>>,
     /// Counts views, and failures to bring about the next one.
@@ -69,10 +75,13 @@ impl View {
 
 impl Stream {
     /// A stream with its record; the log is attached once it exists. Retention is enforced from `trim_due` on.
-    pub(crate) fn new(record: StreamRecord, trim_due: u64) -> Stream {
+    pub(crate) fn new(record: StreamRecord, limits: &LimitTable, trim_due: u64) -> Stream {
+        let address = address_of(&record);
         Stream {
-            address: address_of(&record),
+            limits: limits.of(&address),
+            address,
             incarnation: record.incarnation,
+            load: Load::default(),
             throttle: StreamThrottle::default(),
             view: ArcSwap::from_pointee(View::new(record)),
             log: OnceLock::new(),

@@ -266,27 +266,45 @@ pub enum RateScope {
     Stream,
 }
 
-/// How often an operation may be called per second, and counted by what. `None` for those limited by shard or not at all.
+/// How often an operation may be called per second, and counted by what. `None` for those limited by shard (or, as
+/// SubscribeToShard, by consumer and shard).
 pub fn call_rate(operation: Operation) -> Option<(RateScope, u32)> {
     use Operation as O;
+    use RateScope::{Account, Stream};
     Some(match operation {
-        O::DescribeLimits => (RateScope::Account, 1),
-        O::DescribeStream | O::UpdateShardCount => (RateScope::Account, 10),
-        O::DescribeStreamSummary => (RateScope::Account, 20),
-        O::ListShards => (RateScope::Stream, 1000),
+        O::DescribeLimits => (Account, 1),
+        O::DescribeStream | O::UpdateShardCount => (Account, 10),
+        O::DescribeStreamSummary => (Account, 20),
+        O::DeregisterStreamConsumer | O::ListStreamConsumers => (Stream, 5),
+        O::DescribeStreamConsumer => (Stream, 20),
+        O::ListShards => (Stream, 1000),
         O::AddTagsToStream
         | O::CreateStream
         | O::DecreaseStreamRetentionPeriod
+        | O::DeleteResourcePolicy
         | O::DeleteStream
+        | O::DescribeAccountSettings
         | O::DisableEnhancedMonitoring
         | O::EnableEnhancedMonitoring
+        | O::GetResourcePolicy
         | O::IncreaseStreamRetentionPeriod
         | O::ListStreams
+        | O::ListTagsForResource
         | O::ListTagsForStream
         | O::MergeShards
+        | O::PutResourcePolicy
+        | O::RegisterStreamConsumer
         | O::RemoveTagsFromStream
         | O::SplitShard
-        | O::UpdateStreamMode => (RateScope::Account, 5),
+        | O::StartStreamEncryption
+        | O::StopStreamEncryption
+        | O::TagResource
+        | O::UntagResource
+        | O::UpdateAccountSettings
+        | O::UpdateMaxRecordSize
+        | O::UpdateStreamMode
+        | O::UpdateStreamRecordDistributionStrategy
+        | O::UpdateStreamWarmThroughput => (Account, 5),
         _ => return None,
     })
 }
@@ -294,7 +312,8 @@ pub fn call_rate(operation: Operation) -> Option<(RateScope, u32)> {
 /// The rates of control-plane calls, of every account, region and stream.
 #[derive(Debug, Default)]
 pub struct CallRates {
-    buckets: Mutex<HashMap<RateKey, Bucket>>,
+    /// Each with the size it had when it was last used: streams may have rates of their own.
+    buckets: Mutex<HashMap<RateKey, (Bucket, Size)>>,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -315,7 +334,7 @@ impl CallRates {
     }
 
     /// Whether a call may be answered now; if so, it is counted. `stream` is the stream's name, empty for calls on the
-    /// account as a whole.
+    /// account as a whole. `limits` are the stream's for operations whose rate is counted by stream, else the service's.
     pub fn admit(
         &self,
         limits: &Limits,
@@ -328,13 +347,15 @@ impl CallRates {
         let Some((scope, rate)) = call_rate(operation).filter(|_| limits.call_rates) else { return true };
         let stream = if scope == RateScope::Stream { stream } else { "" };
         let key = RateKey { operation, account: account.into(), region: region.into(), stream: stream.into() };
-        let size = |rate: u32| Size::new(u64::from(rate), u64::from(rate));
+        let rate = limits.call_rates_scale.of(u64::from(rate));
+        let size = Size::new(rate, rate);
         let mut buckets = self.buckets.lock();
         if buckets.len() >= SWEEP_AT && !buckets.contains_key(&key) {
-            buckets.retain(|key, bucket| call_rate(key.operation).is_some_and(|(_, n)| !bucket.is_full(size(n), now)));
+            buckets.retain(|_, (bucket, size)| !bucket.is_full(*size, now));
         }
-        let bucket = buckets.entry(key).or_insert_with(|| Bucket::full(size(rate), now));
-        let is_allowed = bucket.refill(size(rate), now) >= 1000;
+        let (bucket, last_size) = buckets.entry(key).or_insert_with(|| (Bucket::full(size, now), size));
+        *last_size = size;
+        let is_allowed = bucket.refill(size, now) >= 1000;
         if is_allowed {
             bucket.take(1);
         }

@@ -70,8 +70,9 @@ pub struct ServeArgs {
     /// With --ephemeral: the most it may keep [default: 1GiB]
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
     ephemeral_max: Option<String>,
-    /// Quotas and throughput limits: as AWS's, or none; the file can name single ones [default: aws]
-    #[arg(long, value_name = "aws|none", allow_hyphen_values = true)]
+    /// Quotas, throughput and call rates: as AWS's, none, or AWS's with throughput and call rates times a factor (x10,
+    /// x0.5); the file can name single ones, and streams [default: aws]
+    #[arg(long, value_name = "aws|none|xN", allow_hyphen_values = true)]
     limits: Option<String>,
     /// How long streams stay in CREATING, UPDATING and DELETING [default: 500ms]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]

@@ -1,6 +1,7 @@
 //! The configuration: flags over environment over a TOML file over defaults.
 
 mod layers;
+mod limits;
 mod streams;
 mod values;
 
@@ -11,11 +12,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use millstream_kinesis::Limits;
 use serde::Serialize;
 
 pub use layers::{ConfigError, Key, Layer, Raw, from_environment, from_file};
 use layers::{Layers, Source};
+pub use limits::LimitsChoice;
 pub use streams::{Capacity, StreamEntry};
 use streams::{Written, streams};
 
@@ -93,37 +94,6 @@ pub enum Durability {
     Relaxed(Duration),
 }
 
-/// Which limits are enforced.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum LimitsChoice {
-    /// A set by its name.
-    Named(LimitsName),
-    /// AWS's, but for those that the table names.
-    Table(Box<Limits>),
-}
-
-/// The sets of limits that have a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LimitsName {
-    /// AWS's for a new account.
-    Aws,
-    /// None but those of the service model.
-    None,
-}
-
-impl LimitsChoice {
-    /// The limits.
-    pub fn limits(&self) -> Limits {
-        match self {
-            LimitsChoice::Named(LimitsName::Aws) => Limits::aws(),
-            LimitsChoice::Named(LimitsName::None) => Limits::none(),
-            LimitsChoice::Table(limits) => (**limits).clone(),
-        }
-    }
-}
-
 /// Least severe lines that are logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -177,8 +147,8 @@ impl Config {
     fn resolve(layers: &Layers) -> Result<Config, ConfigError> {
         layers.text(Key::Auth, values::auth)?;
         let limits = match layers.table(Key::Limits)? {
-            Some(limits) => LimitsChoice::Table(Box::new(limits)),
-            None => LimitsChoice::Named(layers.text(Key::Limits, values::limits)?.unwrap_or(LimitsName::Aws)),
+            Some(table) => LimitsChoice::Table(Box::new(table)),
+            None => layers.text(Key::Limits, values::limits)?.unwrap_or(LimitsChoice::Aws),
         };
         let region = layers.text(Key::Region, values::region)?.unwrap_or_else(|| "us-east-1".to_owned());
         let account = layers.text(Key::Account, values::account)?.unwrap_or_else(|| "000000000000".to_owned());

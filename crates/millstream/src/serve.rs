@@ -120,6 +120,7 @@ fn open(config: &Config, env: &Env, data: &DataDir) -> Result<Arc<Kinesis>, Serv
         Catalog::open(env, &data.catalog()).map_err(|error| ServeError::Catalog { path: data.catalog(), error })?;
     let mut settings = KinesisConfig::new(data.keys());
     settings.limits = config.limits.limits();
+    settings.stream_limits = config.limits.streams().to_vec();
     settings.transition_delay = config.transition_delay;
     settings.virtual_clock = config.test_controls;
     let hooks = Hooks { authorizer: Arc::new(AllowAll), meter: Arc::new(Metrics::new()) };
@@ -225,7 +226,7 @@ fn server_config(config: &Config) -> ServerConfig {
     server.cors_origins.clone_from(&config.cors_origin);
     server.drain = config.drain;
     // A page of records in base64, and the JSON around them.
-    server.large_answer = config.limits.limits().get_records_page() / 3 * 4 + (1 << 20);
+    server.large_answer = config.limits.largest_page() / 3 * 4 + (1 << 20);
     server
 }
 

@@ -33,7 +33,7 @@ impl Kinesis {
         if input.dry_run == Some(true) {
             return Err(self.end_dry_run(&stream));
         }
-        let (limits, started) = (&self.config.limits, self.env.clock.monotonic());
+        let (limits, started) = (&stream.limits, self.env.clock.monotonic());
         let throttle = stream.throttle.shard(shard.index);
         if !throttle.admit_read(limits, started) {
             self.hooks.meter.refused(Refusal::ReadThroughput, 1);
@@ -113,7 +113,7 @@ impl Kinesis {
                 shard: shard.index,
                 from,
                 not_before: self.horizon(&view.record),
-                max_bytes: self.config.limits.get_records_page(),
+                max_bytes: stream.limits.get_records_page(),
                 max_records: limit,
             })
         };

@@ -93,7 +93,7 @@ impl Kinesis {
             total += record.size as u64;
             records.push(record);
         }
-        if let Some(most) = self.config.limits.put_records_bytes.get().filter(|most| total > *most) {
+        if let Some(most) = stream.limits.put_records_bytes.get().filter(|most| total > *most) {
             return Err(texts::records_too_large(most));
         }
         Ok((stream, view, records))

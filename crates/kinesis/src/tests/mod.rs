@@ -3,7 +3,9 @@
 mod clock;
 mod crashes;
 mod driver;
+mod limits;
 mod listing;
+mod on_demand;
 mod pace;
 mod plans;
 mod reset;

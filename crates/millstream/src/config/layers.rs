@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use millstream_kinesis::Limits;
-
+use super::limits::LimitsTable;
 use super::values;
 
 /// A setting.
@@ -225,12 +224,11 @@ impl Layers {
     }
 
     /// The table of limits, if they are given as one.
-    pub fn table(&self, key: Key) -> Result<Option<Limits>, ConfigError> {
+    pub fn table(&self, key: Key) -> Result<Option<LimitsTable>, ConfigError> {
         match self.0.get(&key) {
-            Some((_, Raw::Table(table))) => match table.clone().try_into() {
-                Ok(limits) => Ok(Some(limits)),
-                Err(error) => Err(self.wrong(key, &one_line(error.message()))),
-            },
+            Some((_, Raw::Table(table))) => {
+                LimitsTable::from_toml(table.clone()).map(Some).map_err(|what| self.wrong(key, &what))
+            }
             _ => Ok(None),
         }
     }
@@ -299,7 +297,7 @@ pub fn from_file(path: &Path, text: &str) -> Result<Layer, ConfigError> {
                     Kind::Text => "a text in quotes",
                     Kind::List => "a list of texts",
                     Kind::Switch => "true or false",
-                    Kind::Limits => "\"aws\", \"none\" or a table",
+                    Kind::Limits => "\"aws\", \"none\", a factor as \"x10\", or a table",
                     Kind::Tables => "[[...]] with settings below it",
                 };
                 return Err(ConfigError(format!("{shown}: {name}: {wanted} is wanted")));

@@ -1,3 +1,5 @@
+use millstream_kinesis::limits::{Limit, Limits, Scale};
+
 use super::*;
 
 fn load(flags: &[(Key, Raw)], environment: &[(&str, &str)], file: Option<&str>) -> Result<Config, String> {
@@ -80,6 +82,77 @@ fn limits_by_name() {
 }
 
 #[test]
+fn limits_by_factor() {
+    let limits = |text: &str| load(&[(Key::Limits, Raw::Text(text.to_owned()))], &[], None).map(|c| c.limits.limits());
+    let ten: Scale = "x10".parse().unwrap();
+    assert_eq!(limits("x10"), Ok(Limits::aws().scaled(ten)));
+    assert_eq!(from_toml("limits = \"x10\"").unwrap().limits.limits(), Limits::aws().scaled(ten));
+    for text in ["x0", "10", "x", "off", "x-1", "X10"] {
+        let error = limits(text).unwrap_err();
+        assert!(
+            error.starts_with(&format!("--limits: \"{text}\" is not a set of limits: write aws, none, or")),
+            "{error}"
+        );
+    }
+    // Names come after the factor.
+    let table = from_toml("[limits]\nscale = \"x10\"\nshard_read_calls_per_second = 7\n").unwrap().limits.limits();
+    assert_eq!(table, Limits { shard_read_calls_per_second: Limit::of(7), ..Limits::aws().scaled(ten) });
+    let none = from_toml("[limits]\nscale = \"none\"\n").unwrap().limits.limits();
+    assert_eq!(none, Limits::aws().unthrottled());
+}
+
+#[test]
+fn limits_by_stream() {
+    let file = "[limits]\ntags = 7\n[[limits.streams]]\nname = \"orders-*\"\nscale = \"x5\"\n\
+                [[limits.streams]]\nname = \"clicks\"\naccount = \"111111111111\"\nregion = \"eu-west-1\"\n\
+                scale = \"none\"\nretention_hours = 48\n";
+    let config = from_toml(file).unwrap();
+    let base = Limits { tags: Limit::of(7), ..Limits::aws() };
+    assert_eq!(config.limits.limits(), base);
+    let [orders, clicks] = config.limits.streams() else { panic!("{config:?}") };
+    assert_eq!((orders.name.as_str(), &orders.account, &orders.region), ("orders-*", &None, &None));
+    assert_eq!(*orders.limits, base.scaled("x5".parse().unwrap()));
+    assert_eq!((clicks.account.as_deref(), clicks.region.as_deref()), (Some("111111111111"), Some("eu-west-1")));
+    assert_eq!(*clicks.limits, Limits { retention_hours: Limit::of(48), ..base.unthrottled() });
+    // Another layer replaces all of it.
+    let covered = load(&[(Key::Limits, text("aws"))], &[], Some(file)).unwrap();
+    assert_eq!(covered.limits, LimitsChoice::Aws);
+}
+
+#[test]
+fn wrong_limits_are_named_in_one_line() {
+    for (file, what) in [
+        ("[limits]\nscale = 10", "limits: scale: \"none\" or a factor in quotes is wanted"),
+        ("[limits]\nscale = \"10\"", "limits: scale: \"10\" is neither none nor a factor"),
+        ("[limits]\nstreams = 5", "limits: streams: a list of tables is wanted"),
+        ("[[limits.streams]]\nscale = \"x5\"", "limits: streams, entry 1: name: say which streams"),
+        ("[[limits.streams]]\nname = \"a b\"", "limits: streams, entry 1: name: \"a b\" is not a stream name"),
+        (
+            "[[limits.streams]]\nname = \"a\"\naccount = \"1\"",
+            "limits: streams, entry 1: account: \"1\" is not an account",
+        ),
+        ("[[limits.streams]]\nname = \"a\"\nregion = 5", "limits: streams, entry 1: region: a text in quotes"),
+        (
+            "[[limits.streams]]\nname = \"a\"\n[[limits.streams]]\nname = \"b\"\nscale = \"fast\"",
+            "limits: streams, entry 2: scale: ",
+        ),
+        (
+            "[[limits.streams]]\nname = \"a\"\non_demand_streams = 5",
+            "limits: streams, entry 1: on_demand_streams counts for the account",
+        ),
+        (
+            "[[limits.streams]]\nname = \"a\"\nno_such_limit = 5",
+            "limits: streams, entry 1: unknown field `no_such_limit`",
+        ),
+        ("[[limits.streams]]\nname = \"a\"\ntags = -5", "limits: streams, entry 1: invalid value: integer `-5`"),
+        ("limits = 5", "limits: \"aws\", \"none\", a factor as \"x10\", or a table is wanted"),
+    ] {
+        let error = from_toml(file).unwrap_err();
+        assert!(error.starts_with(&format!("m.toml: {what}")) && !error.contains('\n'), "{file}: {error}");
+    }
+}
+
+#[test]
 fn other_machines_need_an_explicit_word() {
     let error = from_toml("listen = [\"0.0.0.0:4567\"]").unwrap_err();
     assert!(error.starts_with("m.toml: listen: 0.0.0.0:4567") && error.contains("--allow-anonymous"), "{error}");
@@ -113,6 +186,9 @@ fn what_is_printed_is_a_file_with_the_same_meaning() {
         "limits = \"none\"\n[[streams]]\nname = \"a\"\nshards = 2\ntags = { x = \"y\" }\nconsumers = [\"c\"]\n[[streams]]\n\
          name = \"b\"\non_demand = true\nretention_hours = 48\n",
         "test_controls = true\ntransition_delay = \"0\"\nlog_level = \"trace\"\nlog_format = \"json\"\n[limits]\ncall_rates = false\n",
+        "limits = \"x2.5\"\n",
+        "[limits]\nscale = \"x3\"\n[[limits.streams]]\nname = \"a*\"\nregion = \"eu-west-1\"\nscale = \"x0.1\"\n\
+         [[limits.streams]]\nname = \"b\"\nscale = \"none\"\n",
     ] {
         let config = from_toml(file).unwrap();
         let printed = config.to_toml().unwrap();
