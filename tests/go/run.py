@@ -18,7 +18,7 @@ TIMEOUT = 300
 
 
 def main() -> int:
-    environment = tools.go()
+    environment = tools.go_environment(tools.go())
     with suites.running() as servers:
         process = subprocess.Popen(
             ["go", "test", "-json", "-count=1", f"-timeout={TIMEOUT}s", *sys.argv[1:], "./..."],
