@@ -17,6 +17,8 @@ from support import suites
 
 SOURCE = tools.ROOT / "tests" / "js"
 TIMEOUT = 300
+# Milliseconds for one test.
+TEST_TIMEOUT = 60_000
 
 
 def main() -> int:
@@ -28,7 +30,7 @@ def main() -> int:
         for module in SOURCE.glob("*.mjs"):
             shutil.copy(module, folder)
         done = subprocess.run(
-            ["node", "--test", "--test-reporter=tap", *sys.argv[1:], *map(str, sorted(folder.glob("*.test.mjs")))],
+            ["node", "--test", "--test-reporter=tap", f"--test-timeout={TEST_TIMEOUT}", "--test-force-exit", *sys.argv[1:], *map(str, sorted(folder.glob("*.test.mjs")))],
             env={**os.environ, **servers, "NODE_EXTRA_CA_CERTS": servers["MILLSTREAM_CA"]},
             stdin=subprocess.DEVNULL,
             timeout=TIMEOUT,
