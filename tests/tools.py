@@ -22,6 +22,7 @@ TOOLS = ROOT / ".tools"
 AWSCLI_V2_PACKAGE = "@aws-cdk/asset-awscli-v2@2.0.186"
 CARGO_DENY_VERSION = "0.20.2"
 FERROKINESIS_VERSION = "0.7.0"
+MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 
 
 def run(*command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = None) -> str:
@@ -87,6 +88,16 @@ def kpl() -> Path:
     return environment("kpl", ROOT / "tests" / "kpl" / "requirements.txt")
 
 
+def field() -> Path:
+    """The interpreter of tests/field, with the libraries that others made for Python."""
+    return environment("field", ROOT / "tests" / "field" / "requirements.txt")
+
+
+def moto() -> Path:
+    """moto's server, the stand-in for DynamoDB in tests/java; apart from the clients, whose packages it would pin."""
+    return environment("moto", ROOT / "tests" / "java" / "requirements.txt").parent / "moto_server"
+
+
 def aws_v1() -> Path:
     """AWS CLI v1, from the same virtual environment."""
     return python().parent / "aws"
@@ -118,9 +129,8 @@ def aws_debian() -> Path | None:
     return candidate if candidate.is_file() else None
 
 
-def node() -> Path:
-    """The folder with the Node packages of tests/js; its node_modules is what the tests import."""
-    source = ROOT / "tests" / "js"
+def node_packages(name: str, source: Path) -> Path:
+    """The folder called `name` with the Node packages of the lock file in `source`, under node_modules."""
     manifests = [source / "package.json", source / "package-lock.json"]
 
     def install(folder: Path) -> None:
@@ -128,7 +138,49 @@ def node() -> Path:
             shutil.copy(manifest, folder)
         run("npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", cwd=folder)
 
-    return installed("node", f"lock {digest(*manifests)}", install)
+    return installed(name, f"lock {digest(*manifests)}", install)
+
+
+def node() -> Path:
+    """The folder with the Node packages of tests/js; its node_modules is what the tests import."""
+    return node_packages("node", ROOT / "tests" / "js")
+
+
+def field_node() -> Path:
+    """The same of tests/field: libraries that others made for Node."""
+    return node_packages("field-node", ROOT / "tests" / "field")
+
+
+def go() -> Path:
+    """The folder with the modules of tests/go, at the versions of its go.sum, and what is built of them."""
+    source = ROOT / "tests" / "go"
+    manifests = [source / "go.mod", source / "go.sum"]
+
+    def install(folder: Path) -> None:
+        run("go", "mod", "download", cwd=source, env={**os.environ, **go_environment(folder)})
+
+    return installed("go", f"sums {digest(*manifests)}", install)
+
+
+def go_environment(folder: Path) -> dict[str, str]:
+    """What has the go command keep everything in `folder`, and use the toolchain that is there."""
+    return {
+        "GOMODCACHE": str(folder / "modules"),
+        "GOCACHE": str(folder / "build"),
+        "GOFLAGS": "-mod=readonly -modcacherw -buildvcs=false",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+
+
+def java() -> Path:
+    """The folder with the jars of tests/java/pom.xml: AWS's SDK, KCL and KPL, and JUnit."""
+    manifest = ROOT / "tests" / "java" / "pom.xml"
+
+    def install(folder: Path) -> None:
+        run("mvn", "--batch-mode", "--no-transfer-progress", "--file", manifest, MAVEN_COPY, f"-DoutputDirectory={folder}")
+
+    return installed("java", f"pom {digest(manifest)}", install)
 
 
 def cargo_install(name: str, version: str, profile: dict[str, str] | None = None) -> Path:
@@ -161,6 +213,11 @@ NEEDED_BY_TESTS: dict[str, Callable[[], Path]] = {
     "kpl": kpl,
     "aws-v2": aws_v2,
     "node": node,
+    "field": field,
+    "field-node": field_node,
+    "go": go,
+    "java": java,
+    "moto": moto,
     "cargo-deny": cargo_deny,
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Starts a server and runs the Node tests against it. `tests/run.py` says where the packages are."""
+"""Starts the servers and runs the Node tests against them. `tests/run.py` says where the packages are."""
 
 from __future__ import annotations
 
@@ -13,19 +13,27 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import tools
-from support.server import Server
+from support import suites
+
+SOURCE = tools.ROOT / "tests" / "js"
+TIMEOUT = 300
+# Milliseconds for one test.
+TEST_TIMEOUT = 60_000
 
 
 def main() -> int:
     packages = Path(os.environ.get("MILLSTREAM_NODE") or tools.node())
-    # Node looks for packages beside the importing file, so the test runs where they are.
-    test = shutil.copy(tools.ROOT / "tests" / "js" / "smoke.test.mjs", packages)
-    with tempfile.TemporaryDirectory(prefix="millstream-js-") as data, Server(Path(data) / "data") as server:
+    with tempfile.TemporaryDirectory(prefix="millstream-js-") as name, suites.running() as servers:
+        # Node looks for packages beside the importing file.
+        folder = Path(name)
+        (folder / "node_modules").symlink_to(packages / "node_modules")
+        for module in SOURCE.glob("*.mjs"):
+            shutil.copy(module, folder)
         done = subprocess.run(
-            ["node", "--test", "--test-reporter=tap", test],
-            env={**os.environ, "MILLSTREAM_ENDPOINT": server.endpoint},
+            ["node", "--test", "--test-reporter=tap", f"--test-timeout={TEST_TIMEOUT}", "--test-force-exit", *sys.argv[1:], *map(str, sorted(folder.glob("*.test.mjs")))],
+            env={**os.environ, **servers, "NODE_EXTRA_CA_CERTS": servers["MILLSTREAM_CA"]},
             stdin=subprocess.DEVNULL,
-            timeout=120,
+            timeout=TIMEOUT,
             check=False,
         )
     return done.returncode

@@ -122,6 +122,11 @@ class Server:
         assert found, "the server is not ready"
         return found
 
+    def keep_port(self) -> None:
+        """Has every later start take the port of this one."""
+        assert "--listen" not in self.flags
+        self.flags = (*self.flags, "--listen", f"127.0.0.1:{self.port}")
+
     def signal(self, number: int) -> None:
         assert self.process is not None
         self.process.send_signal(number)
