@@ -7,8 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from support.server import Server
+from support.server import TLS, Server, certificates
 from support.worlds import World
+
+
+@pytest.fixture(scope="session", autouse=True)
+def trust() -> Iterator[None]:
+    """With MILLSTREAM_TEST_TLS=1 servers speak TLS: the SDKs are told to trust them, as a user tells them."""
+    with pytest.MonkeyPatch.context() as patch:
+        if TLS:
+            patch.setenv("AWS_CA_BUNDLE", str(certificates() / "ca.pem"))
+        yield
 
 
 @pytest.fixture(scope="session")

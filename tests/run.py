@@ -29,6 +29,7 @@ import tools
 ROOT = tools.ROOT
 REPORTS = ROOT / "target" / "test-reports"
 SERVER = ROOT / "target" / "release" / "millstream"
+DEAGGREGATE = ROOT / "target" / "release" / "examples" / "deaggregate"
 CRASH_ROUNDS = 20
 # A suite that is still running after this many times its budget hangs: it is ended and counted as failed.
 HANG_FACTOR = 4
@@ -142,8 +143,10 @@ def suite_rust(runner: Runner) -> Outcome:
 
 
 def suite_build(runner: Runner) -> Outcome:
-    done = runner.command("cargo", "build", "--locked", "--release", "-p", "millstream", "-p", "millstream-crash")
-    return Outcome.of(done.status == 0)
+    build = ["cargo", "build", "--locked", "--release"]
+    binaries = runner.command(*build, "-p", "millstream", "-p", "millstream-crash")
+    example = runner.command(*build, "-p", "millstream-kpl", "--example", "deaggregate")
+    return Outcome.of(binaries.status == 0 and example.status == 0)
 
 
 def suite_codegen(runner: Runner) -> Outcome:
@@ -152,13 +155,13 @@ def suite_codegen(runner: Runner) -> Outcome:
     return Outcome.of(done.status == 0)
 
 
-def pytest_suite(folder: str) -> Callable[[Runner], Outcome]:
+def pytest_suite(folder: str, python: Callable[[], Path] = tools.python) -> Callable[[Runner], Outcome]:
     def suite(runner: Runner) -> Outcome:
         report = REPORTS / f"{folder}.xml"
         report.unlink(missing_ok=True)
         done = runner.command(
-            tools.python(), "-m", "pytest", "-c", "tests/pytest.ini", f"--junitxml={report}", f"tests/{folder}",
-            env={"MILLSTREAM_BIN": str(SERVER)},
+            python(), "-m", "pytest", "-c", "tests/pytest.ini", f"--junitxml={report}", f"tests/{folder}",
+            env={"MILLSTREAM_BIN": str(SERVER), "MILLSTREAM_DEAGGREGATE": str(DEAGGREGATE)},
         )
         return from_junit(report, done)
 
@@ -216,6 +219,7 @@ SUITES: dict[str, Callable[[Runner], Outcome]] = {
     "sdk": pytest_suite("sdk"),
     "wire": pytest_suite("wire"),
     "ops": pytest_suite("ops"),
+    "kpl": pytest_suite("kpl", tools.kpl),
     "js": suite_js,
     "crash": suite_crash,
 }

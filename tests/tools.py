@@ -63,9 +63,8 @@ def digest(*files: Path) -> str:
     return whole.hexdigest()[:16]
 
 
-def python() -> Path:
-    """The interpreter of a virtual environment that has tests/requirements.txt."""
-    requirements = ROOT / "tests" / "requirements.txt"
+def environment(name: str, requirements: Path) -> Path:
+    """The interpreter of a virtual environment called `name` that has these requirements."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
 
     def install(folder: Path) -> None:
@@ -75,7 +74,17 @@ def python() -> Path:
 
     # A virtual environment holds absolute paths: a moved repository needs a new one.
     fingerprint = f"python {version}, requirements {digest(requirements)}, in {TOOLS}"
-    return installed("python", fingerprint, install) / "bin" / "python"
+    return installed(name, fingerprint, install) / "bin" / "python"
+
+
+def python() -> Path:
+    """The interpreter that most tests run on, with tests/requirements.txt."""
+    return environment("python", ROOT / "tests" / "requirements.txt")
+
+
+def kpl() -> Path:
+    """The interpreter of tests/kpl, with the producers' own libraries."""
+    return environment("kpl", ROOT / "tests" / "kpl" / "requirements.txt")
 
 
 def aws_v1() -> Path:
@@ -149,6 +158,7 @@ def ferrokinesis() -> Path:
 
 NEEDED_BY_TESTS: dict[str, Callable[[], Path]] = {
     "python": python,
+    "kpl": kpl,
     "aws-v2": aws_v2,
     "node": node,
     "cargo-deny": cargo_deny,

@@ -34,6 +34,7 @@ class Cli:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_PAGER": "",
+            **({"AWS_CA_BUNDLE": str(server.ca)} if server.ca else {}),
         }
 
     @property

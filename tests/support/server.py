@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 
 import tools
 from support import waiting
 
-READY = re.compile(r"^listening on (http://(\S+?):(\d+))\s*$", re.M)
+# The first of these lines; with TLS it is the one with https.
+READY = re.compile(r"^listening on (https?://(\S+?):(\d+))\s*$", re.M)
+# Whether servers speak TLS, and SDKs reach them by it, where a test does not say.
+TLS = os.environ.get("MILLSTREAM_TEST_TLS") == "1"
 
 
 def binary() -> Path:
@@ -38,13 +45,27 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("MILLSTREAM_")}
 
 
+@functools.cache
+def certificates() -> Path:
+    """A directory with what `millstream certs` makes, the same for all tests of this run."""
+    made = Path(tempfile.mkdtemp(prefix="millstream-test-certs-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    done = run("certs", "--dir", made)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
 class Server:
     """A server that can be started, stopped, killed, and started again on the same data.
 
-    Each start takes a free port; `endpoint` is that of the running process.
+    Each start takes a free port; `endpoint` is that of the running process, by https if it speaks TLS: whoever calls it
+    then has to trust `ca`, the SDKs by AWS_CA_BUNDLE.
     """
 
-    def __init__(self, data: Path | None, *flags: str, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, data: Path | None, *flags: str, env: dict[str, str] | None = None, tls: bool | None = None
+    ) -> None:
+        self.tls = TLS if tls is None else tls
         self.data = data
         self.flags = flags
         self.env = env or {}
@@ -57,6 +78,8 @@ class Server:
         assert self.process is None, "the server runs already"
         self.output = ""
         data = ["--data-dir", str(self.data)] if self.data else []
+        if self.tls:
+            data += ["--tls-cert", str(certificates() / "server.pem"), "--tls-key", str(certificates() / "server.key")]
         listen = [] if "--listen" in self.flags else ["--listen", "127.0.0.1:0"]
         self.process = subprocess.Popen(
             [str(binary()), "serve", *listen, *data, *self.flags],
@@ -82,8 +105,13 @@ class Server:
 
     @property
     def endpoint(self) -> str:
-        """The URL it printed, e.g. `http://127.0.0.1:40123`."""
+        """The first URL it printed, e.g. `http://127.0.0.1:40123`."""
         return self._ready().group(1)
+
+    @property
+    def ca(self) -> Path | None:
+        """The authority that its certificate is from."""
+        return certificates() / "ca.pem" if self.tls else None
 
     @property
     def port(self) -> int:

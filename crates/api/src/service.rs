@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A future on the heap, as a trait object needs it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -11,7 +12,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Who asks, and from which of the separate worlds of accounts and regions.
 ///
 /// An ARN in the request may name another account or region than the caller's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Context {
     /// The caller's account, 12 digits.
     pub account: Arc<str>,
@@ -21,6 +22,28 @@ pub struct Context {
     pub access_key: Arc<str>,
     /// The id that the answer and the log line of this request carry.
     pub request_id: String,
+    /// A way to end the request's connection without an answer.
+    pub hang_up: HangUp,
+}
+
+/// How an operation has the connection of its request closed without an answer, as a network that fails would.
+///
+/// Clones are one flag, and all requests of a connection share it. It is looked at when a call has returned, and after
+/// each event of a streaming answer: if it is set, nothing more is sent, and the connection ends with all its requests.
+/// The flag of `HangUp::default()` is nobody's, so setting it does nothing.
+#[derive(Clone, Debug, Default)]
+pub struct HangUp(Arc<AtomicBool>);
+
+impl HangUp {
+    /// Asks for the end of the connection.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the end of the connection was asked for.
+    pub fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// A source of the events of one streaming answer.

@@ -19,7 +19,7 @@ pub use clock::Clock;
 pub use disk::{Disk, DiskEntry, DiskFile, OpenMode};
 pub use pool::{Job, Pool};
 pub use random::{Random, RandomExt};
-pub use server_clock::{ClockState, ServerClock};
+pub use server_clock::{ClockState, Rate, ServerClock};
 pub use timer::Timer;
 
 /// The outside world, handed to every component.

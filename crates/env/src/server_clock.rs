@@ -8,6 +8,11 @@ use parking_lot::Mutex;
 
 use crate::Clock;
 
+mod virtual_time;
+
+pub use virtual_time::Rate;
+use virtual_time::VirtualTime;
+
 /// A difference to the wall clock beyond which it is a *step*, not a drift: reported, and not followed at once.
 const STEP: i64 = 2 * 60 * 1000;
 
@@ -28,6 +33,9 @@ const SLEW: i64 = 20;
 /// of a wrong clock. The step is believed once it was [`confirm`]ed, or the wall clock was steady for as long as the
 /// step was (at least 10 minutes, at most a day).
 ///
+/// Tests may move domain time ahead of the machine's, by steps and by a rate ([`ServerClock::move_ahead`]). What is trusted
+/// and what is suspect is judged without it: a virtual step is no wrong clock.
+///
 /// [`now`]: ServerClock::now
 /// [`retention_now`]: ServerClock::retention_now
 /// [`confirm`]: ServerClock::confirm
@@ -39,6 +47,8 @@ pub struct ServerClock {
     latest: AtomicU64,
     /// How far retention time lags behind server time, ms.
     retention_lag: AtomicI64,
+    /// What tests have put before server time.
+    ahead: VirtualTime,
     watch: Mutex<Watch>,
 }
 
@@ -77,14 +87,15 @@ impl ServerClock {
             offset: AtomicI64::new(offset),
             latest: AtomicU64::new(0),
             retention_lag: AtomicI64::new(0),
+            ahead: VirtualTime::default(),
             watch: Mutex::new(Watch { last_tick: monotonic, ahead: false, suspicion: None }),
         }
     }
 
-    /// Tells the clock the newest stamp found on disk. Server time starts no earlier than it; a start far from it makes
-    /// the clock suspect. Call once, before serving.
+    /// Tells the clock the newest stamp found on disk, without what tests had moved it ahead by then. Server time starts
+    /// no earlier than it; a start far from it makes the clock suspect. Call once, before serving.
     pub fn start_after(&self, newest_stamp: u64) {
-        let now = self.now();
+        let now = self.real();
         let gap = now as i64 - newest_stamp as i64;
         if gap < 0 {
             self.offset.fetch_add(-gap, Ordering::Relaxed);
@@ -96,7 +107,7 @@ impl ServerClock {
                 if gap < 0 { "behind" } else { "ahead of" }
             );
             self.retention_lag.store(gap.max(0), Ordering::Relaxed);
-            let difference = self.clock.wall() as i64 - self.now() as i64;
+            let difference = self.clock.wall() as i64 - self.real() as i64;
             let mut watch = self.watch.lock();
             watch.suspicion = Some(Suspicion { difference, since: self.clock.monotonic(), what });
         }
@@ -104,9 +115,18 @@ impl ServerClock {
 
     /// Domain time in ms since the Unix epoch. Never goes back.
     pub fn now(&self) -> u64 {
-        let monotonic = self.clock.monotonic().as_millis() as i64;
-        let now = (monotonic + self.offset.load(Ordering::Relaxed)).max(0) as u64;
+        let monotonic = self.clock.monotonic();
+        let now = self.real_at(monotonic).saturating_add(self.ahead.at(monotonic));
         self.latest.fetch_max(now, Ordering::Relaxed).max(now)
+    }
+
+    /// Server time without what tests have put before it.
+    fn real(&self) -> u64 {
+        self.real_at(self.clock.monotonic())
+    }
+
+    fn real_at(&self, monotonic: Duration) -> u64 {
+        (monotonic.as_millis() as i64 + self.offset.load(Ordering::Relaxed)).max(0) as u64
     }
 
     /// The time to judge retention by: [`ServerClock::now`], or less while the clock is suspect.
@@ -117,6 +137,31 @@ impl ServerClock {
     /// Time since a fixed point of this process.
     pub fn monotonic(&self) -> Duration {
         self.clock.monotonic()
+    }
+
+    /// How long it takes until domain time reaches `due`, in ms since the epoch; zero if it has.
+    pub fn until(&self, due: u64) -> Duration {
+        self.ahead.rate().shrink(Duration::from_millis(due.saturating_sub(self.now())))
+    }
+
+    /// How far tests have moved domain time ahead of the machine's, ms.
+    pub fn ahead(&self) -> u64 {
+        self.ahead.at(self.clock.monotonic())
+    }
+
+    /// How fast domain time goes.
+    pub fn rate(&self) -> Rate {
+        self.ahead.rate()
+    }
+
+    /// Moves domain time ahead by `ms`, at once and for good.
+    pub fn move_ahead(&self, ms: u64) {
+        self.ahead.step(ms);
+    }
+
+    /// Lets domain time go at another rate from now on. What a faster one has gained stays.
+    pub fn set_rate(&self, rate: Rate) {
+        self.ahead.set_rate(rate, self.clock.monotonic());
     }
 
     /// Whether the clock is trusted.
@@ -144,7 +189,7 @@ impl ServerClock {
             // Too short to slew by a whole millisecond: counted with the next tick.
             elapsed = 0;
         }
-        let difference = self.clock.wall() as i64 - self.now() as i64;
+        let difference = self.clock.wall() as i64 - self.real() as i64;
         let ahead = watch.ahead;
         match &mut watch.suspicion {
             Some(suspicion) => {
@@ -178,7 +223,7 @@ impl ServerClock {
     }
 
     fn believe(&self, watch: &mut Watch) {
-        let difference = self.clock.wall() as i64 - self.now() as i64;
+        let difference = self.clock.wall() as i64 - self.real() as i64;
         // Forwards at once; backwards by going slowly: time that stood still would stop all that waits for it.
         self.offset.fetch_add(difference.max(0), Ordering::Relaxed);
         watch.ahead = difference < 0;
@@ -198,100 +243,4 @@ fn human(ms: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sim::SimClock;
-
-    const DAY: u64 = 24 * 60 * 60 * 1000;
-
-    fn server(clock: &Arc<SimClock>) -> ServerClock {
-        ServerClock::new(Arc::clone(clock) as Arc<dyn Clock>)
-    }
-
-    fn run(clock: &SimClock, server: &ServerClock, ms: u64) {
-        let mut left = ms;
-        while left > 0 {
-            let step = left.min(60_000);
-            clock.advance(step);
-            server.tick();
-            left -= step;
-        }
-    }
-
-    #[test]
-    fn follows_small_drift_without_going_back() {
-        let clock = Arc::new(SimClock::new(1_000 * DAY));
-        let server = server(&clock);
-        let before = server.now();
-        clock.step_wall(-1_000);
-        server.tick();
-        assert!(server.now() >= before);
-        run(&clock, &server, 120_000);
-        assert_eq!(server.now(), crate::Clock::wall(&*clock));
-        assert_eq!(server.state(), ClockState::Trusted);
-    }
-
-    #[test]
-    fn a_wall_step_pauses_retention_until_it_was_steady_for_as_long() {
-        let clock = Arc::new(SimClock::new(1_000 * DAY));
-        let server = server(&clock);
-        let before = server.now();
-        clock.step_wall(400 * DAY as i64);
-        server.tick();
-        assert!(matches!(server.state(), ClockState::Suspect(_)));
-        run(&clock, &server, DAY - 60_000);
-        assert!(server.retention_now() <= before + DAY);
-        run(&clock, &server, 120_000);
-        assert_eq!(server.state(), ClockState::Trusted);
-        assert!(server.retention_now() > before + 400 * DAY);
-    }
-
-    #[test]
-    fn a_step_that_is_undone_costs_nothing() {
-        let clock = Arc::new(SimClock::new(1_000 * DAY));
-        let server = server(&clock);
-        clock.step_wall(400 * DAY as i64);
-        server.tick();
-        run(&clock, &server, 60_000);
-        clock.step_wall(-400 * DAY as i64);
-        server.tick();
-        run(&clock, &server, STEADY_MIN as u64 + 60_000);
-        assert_eq!(server.state(), ClockState::Trusted);
-        assert!(server.now().abs_diff(crate::Clock::wall(&*clock)) < 1_000);
-    }
-
-    #[test]
-    fn a_clock_that_was_far_ahead_goes_slowly_and_never_stands_still() {
-        let clock = Arc::new(SimClock::new(1_000 * DAY));
-        let server = server(&clock);
-        server.start_after(1_030 * DAY);
-        server.confirm();
-        for _ in 0..90 {
-            let before = server.now();
-            run(&clock, &server, DAY);
-            assert!(server.now() >= before + DAY / 2);
-        }
-        assert!(server.now().abs_diff(crate::Clock::wall(&*clock)) < STEP as u64);
-        assert_eq!(server.state(), ClockState::Trusted);
-    }
-
-    #[test]
-    fn never_starts_before_the_newest_stamp() {
-        let clock = Arc::new(SimClock::new(1_000 * DAY));
-        let server = server(&clock);
-        server.start_after(1_001 * DAY);
-        assert!(server.now() >= 1_001 * DAY);
-        assert!(matches!(server.state(), ClockState::Suspect(_)));
-    }
-
-    #[test]
-    fn a_start_long_after_the_newest_stamp_pauses_retention() {
-        let clock = Arc::new(SimClock::new(1_000 * DAY));
-        let server = server(&clock);
-        server.start_after(600 * DAY);
-        assert_eq!(server.now(), 1_000 * DAY);
-        assert_eq!(server.retention_now(), 600 * DAY);
-        server.confirm();
-        assert_eq!(server.retention_now(), 1_000 * DAY);
-    }
-}
+mod tests;

@@ -19,10 +19,10 @@ impl Kinesis {
         let streams = self.streams();
         let world = streams.of(&context.account, &context.region);
         Ok(DescribeLimitsOutput {
-            shard_limit: self.config.limits.shards(&context.region).to_i32(),
+            shard_limit: self.limits.all.shards(&context.region).to_i32(),
             open_shard_count: to_i32(provisioned_shards(world)),
             on_demand_stream_count: to_i32(on_demand_streams(world)),
-            on_demand_stream_count_limit: self.config.limits.on_demand_streams.to_i32(),
+            on_demand_stream_count_limit: self.limits.all.on_demand_streams.to_i32(),
             channel_count: None,
             channel_count_limit: None,
         })

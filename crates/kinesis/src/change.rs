@@ -7,9 +7,10 @@ use millstream_catalog::{Catalog, CatalogError, Key, Record, Versioned};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::load::History;
 use crate::resolve::Address;
 use crate::service::Kinesis;
-use crate::state::StreamRecord;
+use crate::state::{ConsumerRecord, StreamRecord};
 use crate::stream::{Stream, Streams};
 use crate::texts;
 
@@ -131,7 +132,7 @@ impl Kinesis {
         work: impl FnOnce(u64, &Streams) -> Result<StreamRecord, ChangeError> + Send + 'static,
     ) -> Result<Arc<Stream>, ChangeError> {
         let now_second = self.now() / 1000;
-        let trim_due = self.first_trim();
+        let (trim_due, limits) = (self.first_trim(), self.limits.clone());
         self.exclusively(move |streams, catalog| {
             let key = Key::all().text(&address.account).text(&address.region).text(&address.name);
             let present = streams.load_full();
@@ -142,37 +143,65 @@ impl Kinesis {
                 tx.insert(&record)?;
                 tx.delete::<Tombstone>(&key)
             })?;
-            let stream = Arc::new(Stream::new(record, trim_due));
+            let stream = Arc::new(Stream::new(record, &limits, trim_due));
             streams.store(Arc::new(Streams::clone(&present).with(Arc::clone(&stream))));
             Ok(stream)
         })
         .await
     }
 
-    /// Removes a stream whose log is gone, and leaves a tombstone.
-    pub(crate) async fn remove(&self, stream: &Arc<Stream>) -> Result<(), ChangeError> {
-        let stream = Arc::clone(stream);
+    /// Changes the records of several streams at once, all or none. The caller holds each one's [`Stream::driving`], and
+    /// none of them is gone.
+    pub(crate) async fn change_all(
+        &self,
+        streams: &[Arc<Stream>],
+        work: impl Fn(&mut StreamRecord) + Send + 'static,
+    ) -> Result<(), ChangeError> {
+        let changed = streams.to_vec();
+        self.exclusively(move |_, catalog| {
+            let mut records: Vec<StreamRecord> = changed.iter().map(|stream| stream.view().record.clone()).collect();
+            records.iter_mut().for_each(&work);
+            catalog.transact_blocking(|tx| records.iter_mut().try_for_each(|record| tx.compare_and_set(record)))?;
+            for (stream, record) in changed.iter().zip(records) {
+                stream.show(record);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes streams whose logs are gone, and leaves tombstones. The caller holds each one's [`Stream::driving`], and
+    /// none of them is gone.
+    pub(crate) async fn remove(&self, gone: &[Arc<Stream>]) -> Result<(), ChangeError> {
+        let gone = gone.to_vec();
         let now_second = self.now() / 1000;
         self.exclusively(move |streams, catalog| {
-            let view = stream.view_owned();
-            let record = &view.record;
             catalog.transact_blocking(|tx| {
-                tx.delete::<StreamRecord>(&record.key())?;
                 for old in tx.scan::<Tombstone>(&Key::all())? {
                     if old.latest_second + TOMBSTONE_KEPT < now_second {
                         tx.delete::<Tombstone>(&old.key())?;
                     }
                 }
-                let consumers = record.consumers.iter().map(|consumer| consumer.second()).max().unwrap_or(0);
-                tx.put(&Tombstone {
-                    account: record.account.clone(),
-                    region: record.region.clone(),
-                    name: record.name.clone(),
-                    latest_second: record.latest_second.max(record.latest_consumer_second).max(consumers),
-                })
+                for stream in &gone {
+                    let record = &stream.view().record;
+                    tx.delete::<StreamRecord>(&record.key())?;
+                    tx.delete::<History>(&History::key_of(record.incarnation))?;
+                    let consumers = record.consumers.iter().map(ConsumerRecord::second).max().unwrap_or(0);
+                    tx.put(&Tombstone {
+                        account: record.account.clone(),
+                        region: record.region.clone(),
+                        name: record.name.clone(),
+                        latest_second: record.latest_second.max(record.latest_consumer_second).max(consumers),
+                    })?;
+                }
+                Ok::<(), CatalogError>(())
             })?;
-            streams.store(Arc::new(Streams::clone(&streams.load()).without(stream.incarnation)));
-            stream.announce_failure();
+            let mut left = Streams::clone(&streams.load());
+            left.drop_all(|stream| gone.iter().any(|one| one.incarnation == stream.incarnation));
+            streams.store(Arc::new(left));
+            for stream in &gone {
+                stream.announce_failure();
+            }
             Ok(())
         })
         .await

@@ -81,6 +81,10 @@ impl Kinesis {
             }
         }
         all(trims).await;
+        let watched: Vec<&Arc<Stream>> =
+            streams.all().iter().filter(|s| s.load.due.load(Ordering::Relaxed) <= now).collect();
+        all(watched.into_iter().map(|stream| self.scale_if_due(stream)).collect()).await;
+        self.save_loads(false).await;
         self.stamp_clock(false).await;
     }
 
@@ -97,6 +101,11 @@ impl Kinesis {
             .min()
     }
 
+    /// How long it takes until [`Kinesis::next_due`], at the rate at which domain time goes; zero if it is over.
+    pub fn until_next_due(&self) -> Option<Duration> {
+        self.next_due().map(|due| self.env.clock.until(due))
+    }
+
     /// Notified when a plan is made, so that the driver looks at [`Kinesis::next_due`] again.
     pub fn wake(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)
@@ -104,7 +113,8 @@ impl Kinesis {
 
     /// Ends every open commit, syncs and closes the log. Puts after it are refused.
     pub async fn close(&self) {
-        self.stamp_clock(true).await;
+        self.stamp_clock_at_stop().await;
+        self.save_loads(true).await;
         self.log.close().await;
     }
 
@@ -139,7 +149,7 @@ impl Kinesis {
     /// After a request has made a plan: wakes the driver, or, without a transition delay, brings the plan to its end.
     pub(crate) async fn planned(&self, stream: &Arc<Stream>) {
         if self.config.transition_delay.is_zero() {
-            self.drive_and_note(stream, stream.driving.lock().await).await;
+            self.drive_now(stream).await;
         }
         self.wake.notify_one();
     }
@@ -153,6 +163,11 @@ impl Kinesis {
         let due = stream.view().record.plan.as_ref()?.due_ms;
         let retry = self.troubles.lock().plans.get(&stream.incarnation).map_or(0, |t| t.retry_ms);
         Some(due.max(retry))
+    }
+
+    /// Drives the stream's plan, after whoever drives it now.
+    pub(crate) async fn drive_now(&self, stream: &Arc<Stream>) {
+        self.drive_and_note(stream, stream.driving.lock().await).await;
     }
 
     /// Drives the stream's plan, unless somebody does already: waiting for them would hold up everything else.
@@ -238,7 +253,7 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 }
 
 /// Runs futures side by side until all have ended.
-async fn all<F: Future<Output = ()>>(futures: Vec<F>) {
+pub(crate) async fn all<F: Future<Output = ()>>(futures: Vec<F>) {
     let mut running: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
     poll_fn(|context| {
         running.retain_mut(|future| future.as_mut().poll(context).is_pending());

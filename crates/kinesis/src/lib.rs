@@ -7,6 +7,7 @@
 
 mod account;
 mod account_settings;
+pub mod autoscale;
 mod change;
 mod clock;
 mod consumers;
@@ -17,14 +18,18 @@ pub mod hash;
 pub mod hooks;
 pub mod limits;
 mod list_shards;
+pub mod load;
 mod mode;
 mod monitoring;
+mod on_demand;
 mod open;
+mod pace;
 pub mod plans;
 mod policies;
 pub mod rebuild;
 mod record_size;
 mod records;
+mod reset;
 mod resolve;
 mod resource_tags;
 mod retention;
@@ -36,17 +41,23 @@ pub mod state;
 pub mod stream;
 mod streams;
 mod tags;
+mod targets;
 pub mod texts;
 pub mod throttle;
 pub mod token;
 mod warm_throughput;
 
+pub use clock::ClockReading;
 pub use hooks::{AllowAll, Authorizer, Hooks, Meter, NoMeter, Refusal, Resource};
-pub use limits::Limits;
+pub use limits::{Limits, StreamLimits};
 pub use open::OpenError;
+pub use pace::Unpaced;
+pub use reset::{ResetError, Worlds};
 pub use resolve::{Address, ConsumerAddress, ResourceAddress};
 pub use service::{Kinesis, KinesisConfig};
-pub use state::{ConsumerRecord, ConsumerStatus, ShardClosed, ShardRecord, StreamRecord};
+pub use state::{
+    ConsumerRecord, ConsumerStatus, ShardClosed, ShardIndex, ShardRecord, StreamRecord, parse_shard_id, shard_id,
+};
 pub use stream::{Stream, Streams, View};
 
 #[cfg(test)]

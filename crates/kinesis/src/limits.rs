@@ -6,6 +6,13 @@ use std::fmt;
 use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+mod scale;
+mod streams;
+
+pub use scale::{NoScale, Scale};
+pub(crate) use streams::LimitTable;
+pub use streams::{OF_ACCOUNTS, StreamLimits};
+
 /// Bytes in a MiB.
 pub const MIB: u64 = 1 << 20;
 
@@ -101,7 +108,7 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
-/// Regions whose shard quota is the larger one.
+/// Regions whose quotas of shards and of on-demand throughput are the larger ones.
 const LARGE_REGIONS: [&str; 3] = ["us-east-1", "us-west-2", "eu-west-1"];
 
 /// Every limit. Names are those of the configuration.
@@ -126,6 +133,8 @@ pub struct Limits {
     pub dry_runs_per_second: Limit,
     /// Whether the rates of control-plane calls are limited (each operation has its own, see [`crate::throttle`]).
     pub call_rates: bool,
+    /// By what those rates are multiplied.
+    pub call_rates_scale: Scale,
     /// Bytes (data and partition keys) in one PutRecords.
     pub put_records_bytes: Limit,
     /// Bytes (data and partition keys) in one answer of GetRecords, if it has more than one record. Never more
@@ -137,6 +146,10 @@ pub struct Limits {
     pub shards_in_region: Limit,
     /// On-demand streams of an account in a region.
     pub on_demand_streams: Limit,
+    /// Bytes per second up to which an on-demand stream in us-east-1, us-west-2 or eu-west-1 grows.
+    pub on_demand_write_bytes_per_second_in_large_region: Limit,
+    /// Bytes per second up to which an on-demand stream in any other region grows.
+    pub on_demand_write_bytes_per_second_in_region: Limit,
     /// Streams of an account in a region that are in CREATING or DELETING at once.
     pub streams_in_transition: Limit,
     /// Tags of a stream or of a consumer.
@@ -178,11 +191,14 @@ impl Limits {
             subscription_bytes_per_second: Limit::of(2 * MIB),
             dry_runs_per_second: Limit::of(1),
             call_rates: true,
+            call_rates_scale: Scale::ONE,
             put_records_bytes: Limit::of(10 * MIB),
             get_records_bytes: Limit::of(10 * MIB),
             shards_in_large_region: Limit::of(20_000),
             shards_in_region: Limit::of(1_000),
             on_demand_streams: Limit::of(50),
+            on_demand_write_bytes_per_second_in_large_region: Limit::of(10 * 1024 * MIB),
+            on_demand_write_bytes_per_second_in_region: Limit::of(200 * MIB),
             streams_in_transition: Limit::of(5),
             tags: Limit::of(50),
             consumers: Limit::of(20),
@@ -208,11 +224,14 @@ impl Limits {
             subscription_bytes_per_second: Limit::NONE,
             dry_runs_per_second: Limit::NONE,
             call_rates: false,
+            call_rates_scale: Scale::ONE,
             put_records_bytes: Limit::NONE,
             get_records_bytes: Limit::NONE,
             shards_in_large_region: Limit::NONE,
             shards_in_region: Limit::NONE,
             on_demand_streams: Limit::NONE,
+            on_demand_write_bytes_per_second_in_large_region: Limit::NONE,
+            on_demand_write_bytes_per_second_in_region: Limit::NONE,
             streams_in_transition: Limit::NONE,
             tags: Limit::NONE,
             consumers: Limit::NONE,
@@ -226,9 +245,58 @@ impl Limits {
         }
     }
 
+    /// The same quotas, with throughput and call rates multiplied. The burst of large records does not shrink: they could
+    /// never be written then.
+    #[must_use]
+    pub fn scaled(&self, scale: Scale) -> Limits {
+        let by = |limit: Limit| Limit(limit.0.map(|rate| scale.of(rate)));
+        Limits {
+            shard_write_bytes_per_second: by(self.shard_write_bytes_per_second),
+            shard_write_burst_bytes: Limit(self.shard_write_burst_bytes.0.map(|burst| scale.of(burst).max(burst))),
+            shard_write_records_per_second: by(self.shard_write_records_per_second),
+            shard_read_bytes_per_second: by(self.shard_read_bytes_per_second),
+            shard_read_calls_per_second: by(self.shard_read_calls_per_second),
+            shard_iterator_calls_per_second: by(self.shard_iterator_calls_per_second),
+            subscription_bytes_per_second: by(self.subscription_bytes_per_second),
+            dry_runs_per_second: by(self.dry_runs_per_second),
+            call_rates_scale: self.call_rates_scale.times(scale),
+            on_demand_write_bytes_per_second_in_large_region: by(self.on_demand_write_bytes_per_second_in_large_region),
+            on_demand_write_bytes_per_second_in_region: by(self.on_demand_write_bytes_per_second_in_region),
+            ..self.clone()
+        }
+    }
+
+    /// The same quotas, without limits of throughput and call rates.
+    #[must_use]
+    pub fn unthrottled(&self) -> Limits {
+        Limits {
+            shard_write_bytes_per_second: Limit::NONE,
+            shard_write_burst_bytes: Limit::NONE,
+            shard_write_records_per_second: Limit::NONE,
+            shard_read_bytes_per_second: Limit::NONE,
+            shard_read_calls_per_second: Limit::NONE,
+            shard_iterator_calls_per_second: Limit::NONE,
+            subscription_bytes_per_second: Limit::NONE,
+            dry_runs_per_second: Limit::NONE,
+            call_rates: false,
+            on_demand_write_bytes_per_second_in_large_region: Limit::NONE,
+            on_demand_write_bytes_per_second_in_region: Limit::NONE,
+            ..self.clone()
+        }
+    }
+
     /// The shard quota of an account in `region`.
     pub fn shards(&self, region: &str) -> Limit {
         if LARGE_REGIONS.contains(&region) { self.shards_in_large_region } else { self.shards_in_region }
+    }
+
+    /// Bytes per second up to which an on-demand stream in `region` grows.
+    pub fn on_demand_write_bytes_per_second(&self, region: &str) -> Limit {
+        if LARGE_REGIONS.contains(&region) {
+            self.on_demand_write_bytes_per_second_in_large_region
+        } else {
+            self.on_demand_write_bytes_per_second_in_region
+        }
     }
 
     /// Whether a shard takes all that comes.

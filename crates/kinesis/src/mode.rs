@@ -1,5 +1,7 @@
 //! UpdateStreamMode.
 
+use std::sync::Arc;
+
 use millstream_api::kinesis::{Operation, StreamMode, UpdateStreamModeInput};
 use millstream_api::{Context, Error};
 
@@ -24,7 +26,8 @@ impl Kinesis {
             StreamMode::OnDemand => Mode::OnDemand,
             _ => Mode::Provisioned,
         };
-        let (limits, address) = (self.config.limits.clone(), stream.address.clone());
+        let (limits, quotas, address) =
+            (Arc::clone(&stream.limits), Arc::clone(&self.limits.all), stream.address.clone());
         let (now, due_ms) = (self.now(), self.plan_due_from_now());
         let planned = self.change(&stream, move |record, streams| {
             check_active(record, &address)?;
@@ -36,8 +39,8 @@ impl Kinesis {
             }
             let world = world_of(streams, &address);
             match mode {
-                Mode::OnDemand => check_on_demand_limit(&limits, &address, world)?,
-                Mode::Provisioned => check_shard_limit(&limits, &address, world, record.open_count() as u64)?,
+                Mode::OnDemand => check_on_demand_limit(&quotas, &address, world)?,
+                Mode::Provisioned => check_shard_limit(&quotas, &address, world, record.open_count() as u64)?,
             }
             record.plan = Some(Plan { due_ms, work: Work::Settings(Setting::Mode(mode)) });
             record.status = Status::Updating;

@@ -1,6 +1,7 @@
 //! Start: streams from the catalog, their logs beside them, what does not fit together reported.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use arc_swap::ArcSwap;
 use millstream_catalog::{Catalog, CatalogError, Key};
@@ -12,6 +13,8 @@ use tokio::sync::Notify;
 use crate::clock::{Stamped, start_clock};
 use crate::driver::{Troubles, first_trim_after_start};
 use crate::hooks::Hooks;
+use crate::limits::LimitTable;
+use crate::load::load_histories;
 use crate::rebuild::mismatches;
 use crate::service::{Kinesis, KinesisConfig};
 use crate::state::StreamRecord;
@@ -28,6 +31,15 @@ pub enum OpenError {
     /// The keys of iterators and tokens could not be read or made.
     #[error(transparent)]
     Tokens(#[from] KeysError),
+    /// Tests have moved the clock of this data directory, and this server does not let them.
+    #[error(
+        "tests have moved the clock of this data directory {ahead_seconds} s ahead: serve it with --test-controls, or another \
+         one"
+    )]
+    VirtualClock {
+        /// How far, rounded up.
+        ahead_seconds: u64,
+    },
 }
 
 impl Kinesis {
@@ -41,15 +53,20 @@ impl Kinesis {
         config: KinesisConfig,
         hooks: Hooks,
     ) -> Result<Arc<Kinesis>, OpenError> {
-        start_clock(&env, &catalog)?;
+        start_clock(&env, &catalog, config.virtual_clock)?;
         let tokens = TokenKeys::load(&env, &config.token_keys)?;
         let records = catalog.transact_blocking(|tx| tx.scan::<StreamRecord>(&Key::all()))?;
+        let mut histories = load_histories(&catalog, &records)?;
+        let limits = LimitTable { all: Arc::new(config.limits.clone()), streams: config.stream_limits.clone() };
         let started = env.clock.now();
         let found = mismatches(&*log, &records);
         let mut streams = Vec::with_capacity(records.len());
         for record in records {
             let first_trim = first_trim_after_start(started, record.incarnation, config.retention_interval);
-            let stream = Stream::new(record, first_trim);
+            let stream = Stream::new(record, &limits, first_trim);
+            if let Some(history) = histories.remove(&stream.incarnation) {
+                stream.load.remember(history);
+            }
             if let Some(log) = log.open(&stream.log_id()) {
                 stream.attach(log);
             }
@@ -60,7 +77,9 @@ impl Kinesis {
         }
         Ok(Arc::new(Kinesis {
             call_rates: CallRates::default(),
+            paced: AtomicBool::new(true),
             stamped: Stamped::default(),
+            loads_saved: AtomicU64::new(started),
             streams: Arc::new(ArcSwap::from_pointee(Streams::new(streams))),
             changing: Arc::default(),
             wake: Arc::new(Notify::new()),
@@ -69,6 +88,7 @@ impl Kinesis {
             log,
             catalog,
             config,
+            limits,
             hooks,
             tokens,
         }))

@@ -6,9 +6,11 @@ use millstream_api::kinesis::Operation;
 use millstream_api::{Context, Error};
 
 use crate::hooks::{Refusal, Resource};
+use crate::limits::Limits;
 use crate::service::Kinesis;
 use crate::stream::Stream;
 use crate::texts;
+use crate::throttle::{RateScope, call_rate};
 use crate::token::{PageToken, TokenError};
 
 /// Names a stream, existing or not: its world and its name.
@@ -214,14 +216,31 @@ impl Kinesis {
         }
     }
 
-    /// Counts a call on a target as [`crate::throttle::CallRates`] names it; false if it is one too many.
-    pub(crate) fn admit_call(&self, operation: Operation, account: &str, region: &str, target: &str) -> bool {
-        let (limits, now) = (&self.config.limits, self.env.clock.monotonic());
-        let is_allowed = self.call_rates.admit(limits, operation, account, region, target, now);
+    /// Counts a call, or refuses it: false if it is one too many. `stream` is the stream's name, empty for calls on the
+    /// account as a whole.
+    fn admit_call(&self, operation: Operation, account: &str, region: &str, stream: &str) -> bool {
+        if !self.is_paced() {
+            return true;
+        }
+        let limits = match call_rate(operation) {
+            None => return true,
+            Some((RateScope::Stream, _)) => self.limits_of(account, region, stream),
+            Some(_) => Arc::clone(&self.limits.all),
+        };
+        let now = self.env.clock.monotonic();
+        let is_allowed = self.call_rates.admit(&limits, operation, account, region, stream, now);
         if !is_allowed {
             self.hooks.meter.refused(Refusal::CallRate, 1);
         }
         is_allowed
+    }
+
+    /// The limits of a stream, existing or not.
+    fn limits_of(&self, account: &str, region: &str, name: &str) -> Arc<Limits> {
+        match self.streams().get(account, region, name) {
+            Some(stream) => Arc::clone(&stream.limits),
+            None => self.limits.of(&Address { account: account.into(), region: region.into(), name: name.into() }),
+        }
     }
 
     /// Opens a page token of `operation` that was made for the caller's account and region.

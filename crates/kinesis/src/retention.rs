@@ -49,7 +49,7 @@ impl Kinesis {
             Direction::Decrease => Operation::DecreaseStreamRetentionPeriod,
         };
         let stream = self.resolve(context, operation, name, arn)?;
-        let longest = self.config.limits.retention_hours;
+        let longest = stream.limits.retention_hours;
         let address = stream.address.clone();
         let due_ms = self.plan_due_from_now();
         let planned = self.change(&stream, move |record, _| {

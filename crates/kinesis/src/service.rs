@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -14,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::hooks::Hooks;
-use crate::limits::Limits;
+use crate::limits::{LimitTable, Limits, StreamLimits};
 use crate::stream::Streams;
 use crate::throttle::CallRates;
 use crate::token::TokenKeys;
@@ -24,10 +25,14 @@ use crate::token::TokenKeys;
 pub struct KinesisConfig {
     /// Quotas, throughput and call rates.
     pub limits: Limits,
+    /// Limits of single streams, of which the first that names a stream counts.
+    pub stream_limits: Vec<StreamLimits>,
     /// How long streams stay in CREATING, UPDATING and DELETING. Zero: such requests answer when all is done.
     pub transition_delay: Duration,
     /// How often retention is enforced on the files. Reads obey it at once, whatever this is.
     pub retention_interval: Duration,
+    /// Whether tests may move the clock ([`Kinesis::move_clock`]), or have done so in an earlier run.
+    pub virtual_clock: bool,
     /// The file of the keys that seal iterators and tokens; created if missing.
     pub token_keys: PathBuf,
 }
@@ -37,8 +42,10 @@ impl KinesisConfig {
     pub fn new(token_keys: PathBuf) -> KinesisConfig {
         KinesisConfig {
             limits: Limits::aws(),
+            stream_limits: Vec::new(),
             transition_delay: Duration::from_millis(500),
             retention_interval: Duration::from_secs(900),
+            virtual_clock: false,
             token_keys,
         }
     }
@@ -50,10 +57,14 @@ pub struct Kinesis {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) config: KinesisConfig,
+    pub(crate) limits: LimitTable,
     pub(crate) hooks: Hooks,
     pub(crate) tokens: TokenKeys,
     pub(crate) call_rates: CallRates,
+    /// Whether limits on the pace of callers count; see [`Kinesis::unpaced`].
+    pub(crate) paced: AtomicBool,
     pub(crate) stamped: crate::clock::Stamped,
+    pub(crate) loads_saved: AtomicU64,
     pub(crate) streams: Arc<ArcSwap<Streams>>,
     /// Held over a change of the catalog and of what `streams` shows of it, so that both go in the same order.
     pub(crate) changing: Arc<tokio::sync::Mutex<()>>,

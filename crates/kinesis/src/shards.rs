@@ -26,7 +26,7 @@ impl Kinesis {
         let stream = self.find(&address)?;
         let starting_key = input.new_starting_hash_key.into_owned();
         let (limits, due_ms, horizon) =
-            (self.config.limits.clone(), self.plan_due_from_now(), self.horizon_of(&stream));
+            (Arc::clone(&self.limits.all), self.plan_due_from_now(), self.horizon_of(&stream));
         let planned = self.change(&stream, move |record, streams| {
             check_provisioned(record, &address)?;
             let shard = open_shard(record, index, horizon, &address)?;
@@ -81,7 +81,8 @@ impl Kinesis {
         let stream = self.resolve(context, Operation::UpdateShardCount, name, arn)?;
         let target = u32::try_from(input.target_shard_count).unwrap_or(1).max(1);
         let (now, due_ms) = (self.now(), self.plan_due_from_now());
-        let (limits, address) = (self.config.limits.clone(), stream.address.clone());
+        let (limits, quotas, address) =
+            (Arc::clone(&stream.limits), Arc::clone(&self.limits.all), stream.address.clone());
         let planned = self.change(&stream, move |record, streams| {
             check_provisioned(record, &address)?;
             if !limits.update_shard_count_per_day.admit_today(&mut record.scaling_calls, now) {
@@ -99,12 +100,18 @@ impl Kinesis {
                 }
             }
             let elsewhere = provisioned_shards(world_of(streams, &address)).saturating_sub(open);
-            let quota = limits.shards(&address.region).get().map(|limit| (limit, elsewhere + wanted.max(open)));
-            let ceiling = limits.update_shard_count_shards.get().map(|limit| (limit, wanted));
-            for (limit, amount) in quota.into_iter().chain(ceiling) {
-                if amount > limit && wanted > open {
-                    return Err(texts::shard_count_above_limit(limit, open, wanted).into());
-                }
+            let above = |limit| Err(texts::shard_count_above_limit(limit, open, wanted).into());
+            if let Some(quota) = quotas.shards(&address.region).get()
+                && wanted > open
+                && elsewhere + wanted > quota
+            {
+                return above(quota);
+            }
+            // A larger stream may shrink only to less than that.
+            if let Some(most) = limits.update_shard_count_shards.get()
+                && (wanted > most || (open > most && wanted >= most))
+            {
+                return above(most);
             }
             let shards: Vec<(ShardIndex, HashRange)> = record.open_shards().map(|s| (s.index, s.range)).collect();
             let steps = scaling::plan(&shards, target, record.next_index)
@@ -175,7 +182,8 @@ fn new_indexes(record: &StreamRecord, address: &Address) -> Result<[ShardIndex; 
     }
 }
 
-fn plan_reshard(record: &mut StreamRecord, steps: &[Step], due_ms: u64) {
+/// Gives the stream the plan that does `steps`.
+pub(crate) fn plan_reshard(record: &mut StreamRecord, steps: &[Step], due_ms: u64) {
     record.plan = Some(Plan { due_ms, work: Work::Reshard(Reshard::from_steps(steps)) });
     record.status = Status::Updating;
 }

@@ -10,6 +10,8 @@ use millstream_log::{LogId, StreamLog};
 use tokio::sync::watch;
 
 use crate::hash::Routes;
+use crate::limits::{LimitTable, Limits};
+use crate::load::Load;
 use crate::records::Subscriptions;
 use crate::resolve::Address;
 use crate::state::{ShardIndex, ShardRecord, Status, StreamRecord};
@@ -21,10 +23,14 @@ pub struct Stream {
     pub address: Address,
     /// Its incarnation id.
     pub incarnation: u64,
+    /// Its limits: the service's, or its own.
+    pub limits: Arc<Limits>,
     /// Token buckets of its shards.
     pub throttle: StreamThrottle,
     /// Who is subscribed to its shards.
     pub(crate) subscriptions: Subscriptions,
+    /// What was written to it lately, while it is in on-demand mode.
+    pub(crate) load: Load,
     view: ArcSwap<View>,
     log: OnceLock<Arc<dyn StreamLog>>,
     news: watch::Sender<News>,
@@ -80,10 +86,13 @@ impl View {
 
 impl Stream {
     /// A stream with its record; the log is attached once it exists. Retention is enforced from `trim_due` on.
-    pub(crate) fn new(record: StreamRecord, trim_due: u64) -> Stream {
+    pub(crate) fn new(record: StreamRecord, limits: &LimitTable, trim_due: u64) -> Stream {
+        let address = address_of(&record);
         Stream {
-            address: address_of(&record),
+            limits: limits.of(&address),
+            address,
             incarnation: record.incarnation,
+            load: Load::default(),
             throttle: StreamThrottle::default(),
             subscriptions: Subscriptions::default(),
             view: ArcSwap::from_pointee(View::new(record)),
@@ -150,6 +159,11 @@ impl Stream {
         self.news.send_modify(|news| news.views += 1);
     }
 
+    /// Wakes those who wait for another view, since the clock was moved: what they wait for may be due.
+    pub(crate) fn announce_time(&self) {
+        self.news.send_modify(|_| ());
+    }
+
     /// Wakes those who wait for another view: the change that should bring it has failed, or the stream is gone.
     pub(crate) fn announce_failure(&self) {
         self.news.send_modify(|news| news.failures += 1);
@@ -211,10 +225,9 @@ impl Streams {
         self
     }
 
-    pub(crate) fn without(mut self, incarnation: u64) -> Streams {
-        if self.by_incarnation.remove(&incarnation).is_some() {
-            self.sorted.retain(|s| s.incarnation != incarnation);
-        }
-        self
+    /// Leaves out the streams that are `gone`.
+    pub(crate) fn drop_all(&mut self, gone: impl Fn(&Stream) -> bool) {
+        self.sorted.retain(|stream| !gone(stream));
+        self.by_incarnation.retain(|_, stream| !gone(stream));
     }
 }

@@ -10,6 +10,7 @@ use millstream_api::kinesis::{
 use millstream_api::{Context, Error};
 use millstream_env::RandomExt;
 
+use crate::autoscale::FEWEST;
 use crate::change::ChangeError;
 use crate::describe::{mode_shape, status_shape, timestamp};
 use crate::hash::initial_ranges;
@@ -23,9 +24,6 @@ use crate::stream::{Stream, Streams};
 use crate::tags::{Tagging, check_tags, is_reserved};
 use crate::texts;
 use crate::token::PageToken;
-
-/// Shards of a new on-demand stream.
-const ON_DEMAND_SHARDS: u32 = 4;
 
 /// Most streams in one answer of ListStreams, whatever Limit says.
 const PAGE: usize = 100;
@@ -48,10 +46,10 @@ impl Kinesis {
         if let Some(key) = tags.keys().find(|key| is_reserved(key)) {
             return Err(texts::reserved_tag_key(key));
         }
-        if !self.config.limits.tags.allows(tags.len() as u64) {
+        if !self.limits.of(&address).tags.allows(tags.len() as u64) {
             return Err(texts::too_many_tags(&address.name, &address.account));
         }
-        let limits = self.config.limits.clone();
+        let limits = self.present_limits();
         let (created_ms, due_ms) = (self.now(), self.plan_due_from_now());
         let incarnation = self.env.random.u64();
         let max_record_kib = input.max_record_size_in_kib.and_then(|kib| u32::try_from(kib).ok()).unwrap_or(1024);
@@ -110,7 +108,7 @@ impl Kinesis {
     pub(crate) async fn delete_stream(&self, context: &Context, input: DeleteStreamInput<'_>) -> Result<(), Error> {
         let stream =
             self.resolve(context, Operation::DeleteStream, input.stream_name.as_deref(), input.stream_arn.as_deref())?;
-        let (limits, address) = (self.config.limits.clone(), stream.address.clone());
+        let (limits, address) = (self.present_limits(), stream.address.clone());
         let due_ms = self.plan_due_from_now();
         let enforced = input.enforce_consumer_deletion == Some(true);
         let planned = self.change(&stream, move |record, streams| {
@@ -187,7 +185,7 @@ fn capacity(input: &CreateStreamInput<'_>) -> Result<(Mode, u32), Error> {
     let mode = input.stream_mode_details.as_ref().map(|details| &details.stream_mode);
     match (mode, input.shard_count) {
         (Some(StreamMode::OnDemand), Some(_)) => Err(texts::shard_count_with_on_demand()),
-        (Some(StreamMode::OnDemand), None) | (None, None) => Ok((Mode::OnDemand, ON_DEMAND_SHARDS)),
+        (Some(StreamMode::OnDemand), None) | (None, None) => Ok((Mode::OnDemand, FEWEST)),
         (Some(_), None) => Err(texts::shard_count_required()),
         (_, Some(count)) => Ok((Mode::Provisioned, u32::try_from(count).unwrap_or(1).max(1))),
     }

@@ -29,7 +29,7 @@ impl Kinesis {
         if let Some((key, _)) = tags.iter().find(|(key, _)| is_reserved(key)) {
             return Err(texts::reserved_tag_key(key));
         }
-        let limit = self.config.limits.tags;
+        let limit = stream.limits.tags;
         let tagged = self.change(&stream, move |record, _| {
             check_taggable(record, &address)?;
             record.tags.extend(tags);

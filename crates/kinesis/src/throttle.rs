@@ -258,14 +258,24 @@ impl Writes<'_> {
     }
 }
 
-/// The bytes that a consumer's subscriptions give of one shard. An event goes out while there is something left, and is
-/// paid back whole.
+/// The buckets of a consumer at one shard: of its SubscribeToShard calls, one a second, and of the bytes that its
+/// subscriptions give. An event goes out while there is something left, and is paid back whole.
 #[derive(Debug, Default)]
 pub struct SubscriptionThrottle {
+    calls: Mutex<Option<Bucket>>,
     bytes: Mutex<Option<Bucket>>,
 }
 
 impl SubscriptionThrottle {
+    /// Whether a SubscribeToShard may be answered now; if so, it is counted.
+    pub fn admit_call(&self, limits: &Limits, now: Duration) -> bool {
+        if !limits.call_rates {
+            return true;
+        }
+        let rate = limits.call_rates_scale.of(1);
+        take_one(&mut self.calls.lock(), Size::new(rate, rate), now)
+    }
+
     /// How long until an event may go out at `rate` bytes per second; zero if now.
     pub fn wait(&self, rate: Limit, now: Duration) -> Duration {
         let Some(size) = rate.get().map(|n| Size::new(n, n)) else { return Duration::ZERO };
@@ -296,35 +306,47 @@ pub enum RateScope {
     Account,
     /// The calls for one stream.
     Stream,
-    /// The calls of one consumer for one shard.
-    Subscription,
 }
 
-/// How often an operation may be called per second, and counted by what. `None` for those limited by shard or not at all.
+/// How often an operation may be called per second, and counted by what. `None` for those limited by shard (or, as
+/// SubscribeToShard, by consumer and shard).
 pub fn call_rate(operation: Operation) -> Option<(RateScope, u32)> {
     use Operation as O;
+    use RateScope::{Account, Stream};
     Some(match operation {
-        O::DescribeLimits => (RateScope::Account, 1),
-        O::DescribeStream | O::UpdateShardCount => (RateScope::Account, 10),
-        O::DescribeStreamSummary => (RateScope::Account, 20),
-        O::DescribeStreamConsumer => (RateScope::Stream, 20),
-        O::DeregisterStreamConsumer | O::ListStreamConsumers => (RateScope::Stream, 5),
-        O::ListShards => (RateScope::Stream, 1000),
-        O::SubscribeToShard => (RateScope::Subscription, 1),
+        O::DescribeLimits => (Account, 1),
+        O::DescribeStream | O::UpdateShardCount => (Account, 10),
+        O::DescribeStreamSummary => (Account, 20),
+        O::DeregisterStreamConsumer | O::ListStreamConsumers => (Stream, 5),
+        O::DescribeStreamConsumer => (Stream, 20),
+        O::ListShards => (Stream, 1000),
         O::AddTagsToStream
         | O::CreateStream
         | O::DecreaseStreamRetentionPeriod
+        | O::DeleteResourcePolicy
         | O::DeleteStream
+        | O::DescribeAccountSettings
         | O::DisableEnhancedMonitoring
         | O::EnableEnhancedMonitoring
+        | O::GetResourcePolicy
         | O::IncreaseStreamRetentionPeriod
         | O::ListStreams
+        | O::ListTagsForResource
         | O::ListTagsForStream
         | O::MergeShards
+        | O::PutResourcePolicy
         | O::RegisterStreamConsumer
         | O::RemoveTagsFromStream
         | O::SplitShard
-        | O::UpdateStreamMode => (RateScope::Account, 5),
+        | O::StartStreamEncryption
+        | O::StopStreamEncryption
+        | O::TagResource
+        | O::UntagResource
+        | O::UpdateAccountSettings
+        | O::UpdateMaxRecordSize
+        | O::UpdateStreamMode
+        | O::UpdateStreamRecordDistributionStrategy
+        | O::UpdateStreamWarmThroughput => (Account, 5),
         _ => return None,
     })
 }
@@ -332,7 +354,8 @@ pub fn call_rate(operation: Operation) -> Option<(RateScope, u32)> {
 /// The rates of control-plane calls, of every account, region and stream.
 #[derive(Debug, Default)]
 pub struct CallRates {
-    buckets: Mutex<HashMap<RateKey, Bucket>>,
+    /// Each with the size it had when it was last used: streams may have rates of their own.
+    buckets: Mutex<HashMap<RateKey, (Bucket, Size)>>,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -340,34 +363,41 @@ struct RateKey {
     operation: Operation,
     account: Box<str>,
     region: Box<str>,
-    target: Box<str>,
+    stream: Box<str>,
 }
 
 /// Buckets that have refilled are forgotten when there are this many: they say nothing.
 const SWEEP_AT: usize = 4096;
 
 impl CallRates {
-    /// Whether a call may be answered now; if so, it is counted. `target` is the stream's name (with consumer and shard, for
-    /// subscriptions), empty for calls on the account as a whole.
+    /// Forgets what was counted for the accounts and regions that `of` says yes to.
+    pub fn forget(&self, of: impl Fn(&str, &str) -> bool) {
+        self.buckets.lock().retain(|key, _| !of(&key.account, &key.region));
+    }
+
+    /// Whether a call may be answered now; if so, it is counted. `stream` is the stream's name, empty for calls on the
+    /// account as a whole. `limits` are the stream's for operations whose rate is counted by stream, else the service's.
     pub fn admit(
         &self,
         limits: &Limits,
         operation: Operation,
         account: &str,
         region: &str,
-        target: &str,
+        stream: &str,
         now: Duration,
     ) -> bool {
         let Some((scope, rate)) = call_rate(operation).filter(|_| limits.call_rates) else { return true };
-        let target = if scope == RateScope::Account { "" } else { target };
-        let key = RateKey { operation, account: account.into(), region: region.into(), target: target.into() };
-        let size = |rate: u32| Size::new(u64::from(rate), u64::from(rate));
+        let stream = if scope == RateScope::Stream { stream } else { "" };
+        let key = RateKey { operation, account: account.into(), region: region.into(), stream: stream.into() };
+        let rate = limits.call_rates_scale.of(u64::from(rate));
+        let size = Size::new(rate, rate);
         let mut buckets = self.buckets.lock();
         if buckets.len() >= SWEEP_AT && !buckets.contains_key(&key) {
-            buckets.retain(|key, bucket| call_rate(key.operation).is_some_and(|(_, n)| !bucket.is_full(size(n), now)));
+            buckets.retain(|_, (bucket, size)| !bucket.is_full(*size, now));
         }
-        let bucket = buckets.entry(key).or_insert_with(|| Bucket::full(size(rate), now));
-        let is_allowed = bucket.refill(size(rate), now) >= 1000;
+        let (bucket, last_size) = buckets.entry(key).or_insert_with(|| (Bucket::full(size, now), size));
+        *last_size = size;
+        let is_allowed = bucket.refill(size, now) >= 1000;
         if is_allowed {
             bucket.take(1);
         }

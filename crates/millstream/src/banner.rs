@@ -14,7 +14,9 @@ pub fn greeting(config: &Config, addresses: &[SocketAddr], data: &Path) -> Strin
         let _ = writeln!(text, "  {name:<15} {value}");
     };
     for address in addresses {
-        line("endpoint", &format!("http://{address}"));
+        for scheme in schemes(config) {
+            line("endpoint", &format!("{scheme}://{address}"));
+        }
     }
     line("data directory", &data.display().to_string());
     match &config.storage {
@@ -35,7 +37,15 @@ pub fn greeting(config: &Config, addresses: &[SocketAddr], data: &Path) -> Strin
     }
     let reach = if config.allow_anonymous { ", also from other machines" } else { "" };
     line("authentication", &format!("anonymous: any credentials will do{reach}"));
-    let endpoint = addresses.first().map(|address| reachable(*address)).unwrap_or_default();
+    if config.test_controls {
+        line(
+            "test controls",
+            "ON: ANYONE WHO CAN CALL THIS SERVER CAN MAKE IT FAIL, MOVE ITS CLOCK AND DELETE ALL ITS STREAMS",
+        );
+    }
+    // Cleartext, where it is spoken, needs no certificate that the client must trust.
+    let scheme = schemes(config).last().copied().unwrap_or_default();
+    let endpoint = addresses.first().map(|address| reachable(scheme, *address)).unwrap_or_default();
     let region = &config.region;
     let _ = write!(
         text,
@@ -43,20 +53,35 @@ pub fn greeting(config: &Config, addresses: &[SocketAddr], data: &Path) -> Strin
          {endpoint}\n\nThe AWS CLI wants credentials; if there are none, first\n\n  export AWS_ACCESS_KEY_ID=test \
          AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION={region}\n\n"
     );
+    if config.tls.is_some() {
+        text.push_str(
+            "By https a client must trust the certificate: AWS_CA_BUNDLE names the file of its authority.\n\n",
+        );
+    }
     text
 }
 
-/// The lines that say it is ready, one for each listener.
-pub fn ready(addresses: &[SocketAddr]) -> String {
-    addresses.iter().map(|address| format!("listening on http://{address}\n")).collect()
+/// The lines that say it is ready, one for each listener and what it speaks.
+pub fn ready(config: &Config, addresses: &[SocketAddr]) -> String {
+    let line = |scheme: &str, address: &SocketAddr| format!("listening on {scheme}://{address}\n");
+    addresses.iter().flat_map(|address| schemes(config).iter().map(move |scheme| line(scheme, address))).collect()
+}
+
+/// What every listener speaks.
+fn schemes(config: &Config) -> &'static [&'static str] {
+    match &config.tls {
+        None => &["http"],
+        Some(tls) if tls.only => &["https"],
+        Some(_) => &["https", "http"],
+    }
 }
 
 /// The URL at which this machine reaches a listener: one on every address is also on loopback.
-fn reachable(address: SocketAddr) -> String {
+fn reachable(scheme: &str, address: SocketAddr) -> String {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
+    format!("{scheme}://{}", SocketAddr::new(ip, address.port()))
 }

@@ -29,6 +29,15 @@ pub enum Command {
         #[arg(long)]
         repair: bool,
     },
+    /// Make a certificate for TLS, and a certificate authority of its own that clients can trust
+    Certs {
+        /// Where they are kept; an authority that is there is used again
+        #[arg(long, value_name = "DIR", default_value = "millstream-certs")]
+        dir: PathBuf,
+        /// A further name or address of the server; it is always good for localhost
+        #[arg(long, value_name = "NAME")]
+        host: Vec<String>,
+    },
     /// Print the version
     Version,
     /// Print a script that completes commands and flags
@@ -61,8 +70,9 @@ pub struct ServeArgs {
     /// With --ephemeral: the most it may keep [default: 1GiB]
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
     ephemeral_max: Option<String>,
-    /// Quotas and throughput limits: as AWS's, or none; the file can name single ones [default: aws]
-    #[arg(long, value_name = "aws|none", allow_hyphen_values = true)]
+    /// Quotas, throughput and call rates: as AWS's, none, or AWS's with throughput and call rates times a factor (x10,
+    /// x0.5); the file can name single ones, and streams [default: aws]
+    #[arg(long, value_name = "aws|none|xN", allow_hyphen_values = true)]
     limits: Option<String>,
     /// How long streams stay in CREATING, UPDATING and DELETING [default: 500ms]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
@@ -73,6 +83,9 @@ pub struct ServeArgs {
     /// Let other machines in without authentication
     #[arg(long)]
     allow_anonymous: bool,
+    /// Offer faults on demand, a clock that can be moved and a reset under /_millstream/: for tests only
+    #[arg(long)]
+    test_controls: bool,
     /// A further name that requests may give as Host
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     allow_host: Vec<String>,
@@ -97,6 +110,15 @@ pub struct ServeArgs {
     /// Form of the log on standard error [default: text]
     #[arg(long, value_name = "text|json", allow_hyphen_values = true)]
     log_format: Option<String>,
+    /// Speak TLS as well, on the same port, with this certificate (PEM, the chain after it); see millstream certs
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// The certificate's private key (PEM, not encrypted)
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// Speak nothing but TLS
+    #[arg(long)]
+    tls_only: bool,
     /// Print the effective configuration as a TOML file and exit
     #[arg(long)]
     pub print_config: bool,
@@ -118,6 +140,7 @@ impl ServeArgs {
             (Key::TransitionDelay, text(&self.transition_delay)),
             (Key::Auth, text(&self.auth)),
             (Key::AllowAnonymous, switch(self.allow_anonymous)),
+            (Key::TestControls, switch(self.test_controls)),
             (Key::AllowHost, list(&self.allow_host)),
             (Key::CorsOrigin, list(&self.cors_origin)),
             (Key::Region, text(&self.region)),
@@ -126,6 +149,9 @@ impl ServeArgs {
             (Key::MinFree, text(&self.min_free)),
             (Key::LogLevel, text(&self.log_level)),
             (Key::LogFormat, text(&self.log_format)),
+            (Key::TlsCert, text(&self.tls_cert)),
+            (Key::TlsKey, text(&self.tls_key)),
+            (Key::TlsOnly, switch(self.tls_only)),
         ]
         .into_iter()
         .filter_map(|(key, raw)| raw.map(|raw| (key, raw)))

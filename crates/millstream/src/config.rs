@@ -1,6 +1,8 @@
 //! The configuration: flags over environment over a TOML file over defaults.
 
 mod layers;
+mod limits;
+mod streams;
 mod values;
 
 #[cfg(test)]
@@ -10,11 +12,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use millstream_kinesis::Limits;
 use serde::Serialize;
 
 pub use layers::{ConfigError, Key, Layer, Raw, from_environment, from_file};
 use layers::{Layers, Source};
+pub use limits::LimitsChoice;
+pub use streams::{Capacity, StreamEntry};
+use streams::{Written, streams};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +33,8 @@ pub struct Config {
     pub transition_delay: Duration,
     /// Other machines are let in without authentication.
     pub allow_anonymous: bool,
+    /// Tests may ask for faults, move the clock and reset the server.
+    pub test_controls: bool,
     /// Further names that requests may give as `Host`.
     pub allow_host: Vec<String>,
     /// Origins of web pages that may use the server.
@@ -45,6 +51,21 @@ pub struct Config {
     pub log_level: LogLevel,
     /// Form of the log.
     pub log_format: LogFormat,
+    /// The files for TLS, which is not spoken without them.
+    pub tls: Option<TlsFiles>,
+    /// Streams that are there when the server is ready.
+    pub streams: Vec<StreamEntry>,
+}
+
+/// The files for TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain of certificates, PEM.
+    pub cert: PathBuf,
+    /// The private key, PEM.
+    pub key: PathBuf,
+    /// Nothing but TLS is spoken.
+    pub only: bool,
 }
 
 /// Where everything is kept, and how safely.
@@ -71,37 +92,6 @@ pub enum Durability {
     Fsync,
     /// When it is written; it is on disk at most this much later.
     Relaxed(Duration),
-}
-
-/// Which limits are enforced.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum LimitsChoice {
-    /// A set by its name.
-    Named(LimitsName),
-    /// AWS's, but for those that the table names.
-    Table(Box<Limits>),
-}
-
-/// The sets of limits that have a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LimitsName {
-    /// AWS's for a new account.
-    Aws,
-    /// None but those of the service model.
-    None,
-}
-
-impl LimitsChoice {
-    /// The limits.
-    pub fn limits(&self) -> Limits {
-        match self {
-            LimitsChoice::Named(LimitsName::Aws) => Limits::aws(),
-            LimitsChoice::Named(LimitsName::None) => Limits::none(),
-            LimitsChoice::Table(limits) => (**limits).clone(),
-        }
-    }
 }
 
 /// Least severe lines that are logged.
@@ -157,23 +147,28 @@ impl Config {
     fn resolve(layers: &Layers) -> Result<Config, ConfigError> {
         layers.text(Key::Auth, values::auth)?;
         let limits = match layers.table(Key::Limits)? {
-            Some(limits) => LimitsChoice::Table(Box::new(limits)),
-            None => LimitsChoice::Named(layers.text(Key::Limits, values::limits)?.unwrap_or(LimitsName::Aws)),
+            Some(table) => LimitsChoice::Table(Box::new(table)),
+            None => layers.text(Key::Limits, values::limits)?.unwrap_or(LimitsChoice::Aws),
         };
+        let region = layers.text(Key::Region, values::region)?.unwrap_or_else(|| "us-east-1".to_owned());
+        let account = layers.text(Key::Account, values::account)?.unwrap_or_else(|| "000000000000".to_owned());
         let config = Config {
             listen: layers.list(Key::Listen, values::address)?.unwrap_or_else(|| vec![DEFAULT_LISTEN]),
             storage: storage(layers)?,
             limits,
             transition_delay: layers.text(Key::TransitionDelay, values::duration)?.unwrap_or(DEFAULT_TRANSITION_DELAY),
             allow_anonymous: layers.switch(Key::AllowAnonymous)?,
+            test_controls: layers.switch(Key::TestControls)?,
             allow_host: layers.list(Key::AllowHost, values::host)?.unwrap_or_default(),
             cors_origin: layers.list(Key::CorsOrigin, values::origin)?.unwrap_or_default(),
-            region: layers.text(Key::Region, values::region)?.unwrap_or_else(|| "us-east-1".to_owned()),
-            account: layers.text(Key::Account, values::account)?.unwrap_or_else(|| "000000000000".to_owned()),
             drain: layers.text(Key::Drain, values::duration)?.unwrap_or(DEFAULT_DRAIN),
             min_free: layers.text(Key::MinFree, values::size)?.unwrap_or(DEFAULT_MIN_FREE),
             log_level: layers.text(Key::LogLevel, values::log_level)?.unwrap_or(LogLevel::Info),
             log_format: layers.text(Key::LogFormat, values::log_format)?.unwrap_or(LogFormat::Text),
+            tls: tls(layers)?,
+            streams: streams(layers, &account, &region)?,
+            region,
+            account,
         };
         let open = config.listen.iter().find(|address| !address.ip().to_canonical().is_loopback());
         if let Some(address) = open.filter(|_| !config.allow_anonymous) {
@@ -197,6 +192,7 @@ impl Config {
             transition_delay: values::show_duration(self.transition_delay),
             auth: "anonymous",
             allow_anonymous: self.allow_anonymous,
+            test_controls: self.test_controls,
             allow_host: &self.allow_host,
             cors_origin: &self.cors_origin,
             region: &self.region,
@@ -205,7 +201,11 @@ impl Config {
             min_free: values::show_size(self.min_free),
             log_level: self.log_level,
             log_format: self.log_format,
+            tls_cert: self.tls.as_ref().map(|tls| tls.cert.display().to_string()),
+            tls_key: self.tls.as_ref().map(|tls| tls.key.display().to_string()),
+            tls_only: self.tls.as_ref().is_some_and(|tls| tls.only),
             limits: &self.limits,
+            streams: self.streams.iter().map(Written::from).collect(),
         };
         match &self.storage {
             Storage::Directory { path, durability } => {
@@ -249,6 +249,23 @@ fn storage(layers: &Layers) -> Result<Storage, ConfigError> {
     Ok(Storage::Directory { path, durability })
 }
 
+/// The files for TLS: both or none.
+fn tls(layers: &Layers) -> Result<Option<TlsFiles>, ConfigError> {
+    let only = layers.switch(Key::TlsOnly)?;
+    let cert = layers.text(Key::TlsCert, values::file)?;
+    let key = layers.text(Key::TlsKey, values::file)?;
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key, only })),
+        (Some(_), None) => Err(layers.wrong(Key::TlsCert, "needs its private key as well: set --tls-key (tls_key)")),
+        (None, Some(_)) => Err(layers.wrong(Key::TlsKey, "needs its certificate as well: set --tls-cert (tls_cert)")),
+        (None, None) if only => {
+            let what = "counts only with a certificate: set --tls-cert and --tls-key; millstream certs makes both";
+            Err(layers.wrong(Key::TlsOnly, what))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
 /// The form in which the configuration is printed.
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -263,6 +280,7 @@ struct Shown<'a> {
     transition_delay: String,
     auth: &'a str,
     allow_anonymous: bool,
+    test_controls: bool,
     allow_host: &'a [String],
     cors_origin: &'a [String],
     region: &'a str,
@@ -271,6 +289,13 @@ struct Shown<'a> {
     min_free: String,
     log_level: LogLevel,
     log_format: LogFormat,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cert: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_key: Option<String>,
+    tls_only: bool,
     // Last: a table ends the keys before it.
     limits: &'a LimitsChoice,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    streams: Vec<Written>,
 }

@@ -1,15 +1,19 @@
 //! `millstream`: the command line, the configuration, and the wiring of the server.
 
 mod banner;
+mod certs;
 mod check;
 mod cli;
 mod config;
+mod controls;
 mod data_dir;
 mod logging;
 mod meter;
 mod metrics;
+mod provision;
 mod serve;
 mod signals;
+mod tls;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Serve(flags) => serve(&flags),
         Command::Check { dir, repair } => check::run(&dir, repair),
+        Command::Certs { dir, host } => certs::run(&dir, &host),
         Command::Version => {
             say(concat!("millstream ", env!("CARGO_PKG_VERSION"), "\n"));
             ExitCode::SUCCESS

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusHandle};
+use millstream_api::kinesis::Service;
 use millstream_catalog::{Catalog, CatalogError};
+use millstream_controls::Controls;
 use millstream_env::{Env, runtime};
 use millstream_kinesis::{AllowAll, Hooks, Kinesis, KinesisConfig, OpenError};
 use millstream_log::Log;
@@ -15,9 +17,12 @@ use millstream_server::{BindError, HealthSource, RunError, Server, ServerConfig}
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, Durability, Storage};
+use crate::controls::Routes;
 use crate::data_dir::{self, DataDir, DataDirError};
 use crate::meter::Metrics;
+use crate::provision::{self, ProvisionError};
 use crate::signals::Stops;
+use crate::tls::{Certificate, TlsFilesError};
 use crate::{banner, logging, metrics};
 
 /// How often the log's periodic work is done, and what is due in the service is looked at, at least.
@@ -50,6 +55,10 @@ pub enum ServeError {
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(transparent)]
+    Tls(#[from] TlsFilesError),
+    #[error(transparent)]
+    Provision(#[from] ProvisionError),
+    #[error(transparent)]
     Run(#[from] RunError),
 }
 
@@ -58,6 +67,7 @@ pub fn run(config: Config, env: Env) -> Result<(), ServeError> {
     logging::start(config.log_level, config.log_format);
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
+    let certificate = config.tls.as_ref().map(|files| Certificate::open(&*env.disk, files)).transpose()?;
     let temporary = match &config.storage {
         Storage::Directory { .. } => None,
         Storage::Ephemeral { .. } => Some(Temporary { path: data_dir::temporary(&env), env: env.clone() }),
@@ -68,13 +78,21 @@ pub fn run(config: Config, env: Env) -> Result<(), ServeError> {
     };
     let data = DataDir::create(&env, &path)?;
     let recorder = metrics::install()?;
-    let opened = open(&config, &env, &data)?;
-    let result = runtime.block_on(serve(&config, env, &data, opened, recorder, temporary.as_ref()));
+    let kinesis = open(&config, &env, &data)?;
+    let service = Opened { kinesis, recorder, certificate };
+    let result = runtime.block_on(serve(&config, env, &data, service, temporary.as_ref()));
     // Jobs that are left on the pool have nothing more to do; the process ends them.
     runtime.shutdown_background();
     drop(data);
     drop(temporary);
     result
+}
+
+/// What is there before anything is served.
+struct Opened {
+    kinesis: Arc<Kinesis>,
+    recorder: PrometheusHandle,
+    certificate: Option<Certificate>,
 }
 
 /// Opens the log, the catalog and the service over them.
@@ -102,7 +120,9 @@ fn open(config: &Config, env: &Env, data: &DataDir) -> Result<Arc<Kinesis>, Serv
         Catalog::open(env, &data.catalog()).map_err(|error| ServeError::Catalog { path: data.catalog(), error })?;
     let mut settings = KinesisConfig::new(data.keys());
     settings.limits = config.limits.limits();
+    settings.stream_limits = config.limits.streams().to_vec();
     settings.transition_delay = config.transition_delay;
+    settings.virtual_clock = config.test_controls;
     let hooks = Hooks { authorizer: Arc::new(AllowAll), meter: Arc::new(Metrics::new()) };
     Ok(Kinesis::open(env.clone(), log, catalog, settings, hooks)?)
 }
@@ -111,28 +131,54 @@ async fn serve(
     config: &Config,
     env: Env,
     data: &DataDir,
-    kinesis: Arc<Kinesis>,
-    recorder: PrometheusHandle,
+    opened: Opened,
     temporary: Option<&Temporary>,
 ) -> Result<(), ServeError> {
+    let Opened { kinesis, recorder, certificate } = opened;
     let mut stops = Stops::take().map_err(ServeError::Runtime)?;
     let health = {
         let (kinesis, recorder) = (Arc::clone(&kinesis), recorder.clone());
         HealthSource { problems: Arc::new(move || kinesis.problems()), metrics: Arc::new(move || recorder.render()) }
     };
-    let server = Server::bind(server_config(config), env.clone(), Arc::clone(&kinesis) as Arc<_>, health);
-    let server = match server {
+    let controls = config.test_controls.then(|| Arc::new(Controls::new(env.clone(), Arc::clone(&kinesis))));
+    let service: Arc<dyn Service> = match &controls {
+        Some(controls) => Arc::clone(controls) as Arc<_>,
+        None => Arc::clone(&kinesis) as Arc<_>,
+    };
+    let mut settings = server_config(config);
+    settings.tls = certificate.as_ref().map(Certificate::tls);
+    let server = match Server::bind(settings, env.clone(), service, health) {
         Ok(server) => server,
         Err(error) => {
             kinesis.close().await;
             return Err(error.into());
         }
     };
+    let server = match controls {
+        Some(controls) => server.with_test_controls(Arc::new(Routes(controls))),
+        None => server,
+    };
     runtime::spawn(drive_log(Arc::clone(&kinesis), tick(config)));
-    runtime::spawn(drive(Arc::clone(&kinesis), env));
+    runtime::spawn(drive(Arc::clone(&kinesis)));
     runtime::spawn(upkeep(recorder));
+    if let Some(certificate) = certificate {
+        runtime::spawn(certificate.follow(env.clone()));
+    }
     crate::say(&banner::greeting(config, server.addresses(), data.path()));
-    crate::say(&banner::ready(server.addresses()));
+    // The listeners are open already: who connects meanwhile waits for an answer instead of being turned away.
+    let provisioned = tokio::select! {
+        provisioned = provision(config, &kinesis, &env) => provisioned,
+        name = stops.next() => {
+            tracing::info!(signal = name, "stopped before it was ready");
+            kinesis.close().await;
+            return Ok(());
+        }
+    };
+    if let Err(error) = provisioned {
+        kinesis.close().await;
+        return Err(error.into());
+    }
+    crate::say(&banner::ready(config, server.addresses()));
 
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let work = async {
@@ -166,6 +212,13 @@ async fn serve(
     }
 }
 
+/// Makes the configuration's streams.
+async fn provision(config: &Config, kinesis: &Arc<Kinesis>, env: &Env) -> Result<(), ProvisionError> {
+    // There is nobody yet who could go too fast: many streams must not take as long as a client would need for them.
+    let _unpaced = kinesis.unpaced();
+    provision::apply(&**kinesis, &env.clock, config.transition_delay, &config.streams).await
+}
+
 fn server_config(config: &Config) -> ServerConfig {
     let mut server = ServerConfig::new(config.region.as_str(), config.account.as_str());
     server.listen.clone_from(&config.listen);
@@ -173,7 +226,7 @@ fn server_config(config: &Config) -> ServerConfig {
     server.cors_origins.clone_from(&config.cors_origin);
     server.drain = config.drain;
     // A page of records in base64, and the JSON around them.
-    server.large_answer = config.limits.limits().get_records_page() / 3 * 4 + (1 << 20);
+    server.large_answer = config.limits.largest_page() / 3 * 4 + (1 << 20);
     server
 }
 
@@ -195,7 +248,7 @@ async fn drive_log(kinesis: Arc<Kinesis>, tick: Duration) {
 }
 
 /// Has the service do what is due: when it says so, and at least every [`TICK`].
-async fn drive(kinesis: Arc<Kinesis>, env: Env) {
+async fn drive(kinesis: Arc<Kinesis>) {
     let wake = kinesis.wake();
     let places = Arc::new(Semaphore::new(TICKS_AT_ONCE));
     loop {
@@ -207,8 +260,7 @@ async fn drive(kinesis: Arc<Kinesis>, env: Env) {
             });
         }
         // A plan that is overdue is being worked on; it needs no tick of its own.
-        let due = kinesis.next_due().map(|due| Duration::from_millis(due.saturating_sub(env.clock.now())));
-        let pause = due.filter(|due| !due.is_zero()).unwrap_or(TICK).min(TICK);
+        let pause = kinesis.until_next_due().filter(|due| !due.is_zero()).unwrap_or(TICK).min(TICK);
         tokio::select! {
             () = wake.notified() => {}
             () = runtime::sleep(pause) => {}

@@ -1,7 +1,6 @@
 //! What operators ask: health, readiness and metrics, under `/_millstream/`.
 //!
-//! Nothing here changes state. Whatever will (test controls) is a POST with `Content-Type: application/json`, which no
-//! web page can send without a preflight request.
+//! Nothing here changes state; what may is in [`controls`](crate::controls).
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,6 +10,10 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 
 use crate::answer::Reply;
+use crate::controls;
+
+/// What our own paths begin with.
+pub(crate) const PREFIX: &str = "/_millstream/";
 
 /// Where the answers to operators come from.
 #[derive(Clone)]
@@ -32,6 +35,8 @@ pub(crate) enum Endpoint {
     Health,
     Ready,
     Metrics,
+    /// Answered by [`controls`](crate::controls).
+    Control,
     /// A path of ours with nothing behind it.
     Unknown,
 }
@@ -57,7 +62,8 @@ pub(crate) fn endpoint(head: &Parts) -> Option<Endpoint> {
         "/metrics" if reads => Some(Endpoint::Metrics),
         "/ready" if reads => Some(Endpoint::Ready),
         "/health" if reads => Some(Endpoint::Health),
-        _ if path.starts_with("/_millstream/") => Some(Endpoint::Unknown),
+        _ if controls::is_control(path) => Some(Endpoint::Control),
+        _ if path.starts_with(PREFIX) => Some(Endpoint::Unknown),
         _ => None,
     }
 }
@@ -84,11 +90,13 @@ pub(crate) fn answer(endpoint: Endpoint, method: &Method, source: &HealthSource,
             reply.body = (source.metrics)().into_bytes();
             reply
         }
-        Endpoint::Unknown => json(
+        Endpoint::Control | Endpoint::Unknown => json(
             StatusCode::NOT_FOUND,
             &Health {
                 status: "not found",
-                problems: &["there are /_millstream/health, /_millstream/ready and /_millstream/metrics".to_owned()],
+                problems: &[
+                    "there are health, ready, metrics and, with --test-controls, faults, clock and reset".to_owned()
+                ],
             },
         ),
     }

@@ -2,11 +2,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::tls::Tls;
+
 /// Settings of the server. All sizes in bytes.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// Addresses to listen on; port 0 picks a free one.
     pub listen: Vec<SocketAddr>,
+    /// The certificate for connections by TLS, which is not spoken without one.
+    pub tls: Option<Arc<Tls>>,
     /// Threads that serve connections, each with a runtime of its own.
     pub workers: usize,
     /// The region of requests whose credential names none.
@@ -29,7 +33,7 @@ pub struct ServerConfig {
     pub large_answer: usize,
     /// Connections served at once; others wait to be accepted.
     pub max_connections: usize,
-    /// How long a peer may take to send the head of a request.
+    /// How long a peer may take to send the head of a request, and before that for the handshake of TLS.
     pub head_timeout: Duration,
     /// How long a connection without requests is kept.
     pub idle_timeout: Duration,
@@ -54,6 +58,7 @@ impl ServerConfig {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         ServerConfig {
             listen: Vec::new(),
+            tls: None,
             // Fewer wake-ups beat more threads while the log's writer and the clients share the cores.
             workers: (cores / 2).max(1),
             default_region: default_region.into(),

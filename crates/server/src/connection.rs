@@ -12,9 +12,10 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use millstream_api::HangUp;
 use millstream_env::runtime;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::config::{Pace, ServerConfig};
 use crate::front::Front;
@@ -73,7 +74,7 @@ impl Protocol {
     }
 
     /// Serves one connection to its end. `stream` is a socket, or what decrypts one.
-    pub(crate) async fn serve<S>(&self, stream: S, local: IpAddr, front: Arc<Front>, mut phase: watch::Receiver<Phase>)
+    pub(crate) async fn serve<S>(&self, stream: S, local: Local, front: Arc<Front>, mut phase: watch::Receiver<Phase>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -103,6 +104,10 @@ impl Protocol {
                         connection.as_mut().graceful_shutdown();
                     }
                 }
+                () = activity.hung_up.notified() => {
+                    front.meters.cut("hang_up");
+                    return;
+                }
                 // An error is the peer's: it went away or broke the protocol.
                 _ = connection.as_mut() => return,
                 () = runtime::sleep(step) => match watch.judge(&activity.snapshot(), step, now == Phase::Draining) {
@@ -123,10 +128,18 @@ impl Protocol {
     }
 }
 
+/// Our end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Local {
+    /// The address at which it came in; an IPv4 address is never in the form of IPv6.
+    pub ip: IpAddr,
+    pub is_tls: bool,
+}
+
 /// What happens on a connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
-    local: IpAddr,
+    local: Local,
     http2: AtomicBool,
     received: AtomicU64,
     sent: AtomicU64,
@@ -137,6 +150,8 @@ pub(crate) struct Activity {
     finished: AtomicU64,
     /// `received` when the last request was finished: what came since is the head of the next one.
     received_at_finish: AtomicU64,
+    hang_up: HangUp,
+    hung_up: Notify,
 }
 
 /// [`Activity`] at one moment.
@@ -152,9 +167,9 @@ struct Snapshot {
 }
 
 impl Activity {
-    fn new(local: IpAddr) -> Activity {
+    fn new(local: Local) -> Activity {
         Activity {
-            local: local.to_canonical(),
+            local,
             http2: AtomicBool::new(false),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
@@ -162,11 +177,26 @@ impl Activity {
             unsent: AtomicUsize::new(0),
             finished: AtomicU64::new(0),
             received_at_finish: AtomicU64::new(0),
+            hang_up: HangUp::default(),
+            hung_up: Notify::new(),
         }
     }
 
-    /// The address at which the connection came in.
-    pub(crate) fn local(&self) -> IpAddr {
+    /// The flag by which an operation asks for the connection's end.
+    pub(crate) fn hang_up(&self) -> &HangUp {
+        &self.hang_up
+    }
+
+    /// Ends the connection and does not return, if an operation has asked for it.
+    pub(crate) async fn heed_hang_up(&self) {
+        if self.hang_up.is_asked() {
+            self.hung_up.notify_one();
+            std::future::pending().await
+        }
+    }
+
+    /// Where and how the connection came in.
+    pub(crate) fn local(&self) -> Local {
         self.local
     }
 

@@ -1,7 +1,7 @@
 //! A request from its head to its answer: the checks in AWS's order, then the operation.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::header::{EXPECT, HeaderName};
@@ -12,7 +12,7 @@ use millstream_api::kinesis::{Operation, Service, TARGET_PREFIX};
 use millstream_api::{Context, Error, ErrorCode};
 use millstream_env::Env;
 
-use crate::admin::{self, HealthSource};
+use crate::admin::{self, Endpoint, HealthSource};
 use crate::answer::{Answer, Reply};
 use crate::auth::{self, Defaults};
 use crate::body::{self, BodyError, BodyRules};
@@ -20,6 +20,7 @@ use crate::budget::{Budget, Permit};
 use crate::codec::Format;
 use crate::config::ServerConfig;
 use crate::connection::Activity;
+use crate::controls::{self, TestControls};
 use crate::fault::{Dialect, Fault};
 use crate::guard::{self, Guard};
 use crate::ids::Ids;
@@ -34,6 +35,8 @@ pub(crate) struct Front {
     env: Env,
     service: Arc<dyn Service>,
     health: HealthSource,
+    /// Set before the first connection, if at all.
+    pub(crate) controls: OnceLock<Arc<dyn TestControls>>,
     guard: Guard,
     defaults: Defaults,
     budget: Arc<Budget>,
@@ -90,6 +93,7 @@ impl Front {
             env,
             service,
             health,
+            controls: OnceLock::new(),
             guard,
             defaults: Defaults {
                 account: Arc::clone(&config.default_account),
@@ -123,10 +127,9 @@ impl Front {
                 if is_preflight {
                     Ok(Reply::new(StatusCode::OK, None))
                 } else if let Some(endpoint) = admin::endpoint(&head) {
-                    let draining = self.draining.load(Ordering::Relaxed);
-                    Ok(admin::answer(endpoint, &head.method, &self.health, draining))
+                    Ok(self.administer(endpoint, &head, body, &mut permit).await)
                 } else {
-                    let answered = self.call(&head, body, &request_id, &mut permit, &mut seen).await;
+                    let answered = self.call(&head, body, &request_id, connection, &mut permit, &mut seen).await;
                     let took = self.env.clock.monotonic().saturating_sub(started);
                     self.meters.answered(seen.operation, answered.as_ref().err().map(Fault::code), took);
                     answered
@@ -164,12 +167,26 @@ impl Front {
         response
     }
 
+    /// Answers an operator or a test.
+    async fn administer<B>(&self, endpoint: Endpoint, head: &Parts, body: B, permit: &mut Option<Permit>) -> Reply
+    where
+        B: Body<Data = Bytes> + Send,
+    {
+        if endpoint == Endpoint::Control {
+            let permit = permit.insert(self.budget.permit(Arc::clone(&self.defaults.account)));
+            let controls = self.controls.get().map(|controls| &**controls);
+            return controls::answer(controls, head, body, self.rules.pace, permit).await;
+        }
+        admin::answer(endpoint, &head.method, &self.health, self.draining.load(Ordering::Relaxed))
+    }
+
     /// The checks that AWS makes of every request, in its order, and the call of the operation.
     async fn call<B>(
         &self,
         head: &Parts,
         body: B,
         request_id: &str,
+        connection: &Activity,
         permit: &mut Option<Permit>,
         seen: &mut Seen,
     ) -> Result<Reply, Fault>
@@ -237,8 +254,11 @@ impl Front {
                     region: caller.region,
                     access_key: caller.access_key,
                     request_id: request_id.to_owned(),
+                    hang_up: connection.hang_up().clone(),
                 };
-                let bytes = self.operate(Format::Json, operation, &context, &body, permit, dialect).await?;
+                let answered = self.operate(Format::Json, operation, &context, &body, permit, dialect).await;
+                connection.heed_hang_up().await;
+                let bytes = answered?;
                 drop(body);
                 permit.hold(bytes.len() as u64);
                 let mut reply = Reply::new(StatusCode::OK, Some(Format::Json.content_type()));

@@ -14,6 +14,8 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
+use crate::connection::Local;
+
 const EXPOSED: &str = "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date";
 /// Seconds for which a browser may remember the answer to a preflight.
 const MAX_AGE: &str = "172800";
@@ -62,20 +64,21 @@ impl Guard {
         }
     }
 
-    /// Checks a request that came in on the address `local`. Gives the origin that may see the answer, if a page asks.
-    pub(crate) fn check(&self, head: &Parts, local: IpAddr) -> Result<Option<HeaderValue>, Foreign> {
+    /// Checks a request that came in at `local`. Gives the origin that may see the answer, if a page asks.
+    pub(crate) fn check(&self, head: &Parts, local: Local) -> Result<Option<HeaderValue>, Foreign> {
         let header = head.headers.get(HOST).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let target = head.uri.authority().map(|authority| authority.as_str());
         // An absolute target counts before the header, but neither may be foreign.
         for host in [header.as_deref(), target].into_iter().flatten() {
-            if !self.allows_host(host, local) {
+            if !self.allows_host(host, local.ip) {
                 return Err(Foreign::Host(shown(host)));
             }
         }
         let mut origins = head.headers.get_all(ORIGIN).iter();
         let Some(origin) = origins.next() else { return Ok(None) };
         let text = String::from_utf8_lossy(origin.as_bytes());
-        let own = target.or(header.as_deref()).is_some_and(|host| text.strip_prefix("http://") == Some(host));
+        let scheme = if local.is_tls { "https://" } else { "http://" };
+        let own = target.or(header.as_deref()).is_some_and(|host| text.strip_prefix(scheme) == Some(host));
         if origins.next().is_none() && (own || self.origins.iter().any(|allowed| *allowed == text)) {
             return Ok(Some(origin.clone()));
         }
@@ -149,7 +152,7 @@ mod tests {
 
     use super::*;
 
-    const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 5));
+    const LOCAL: Local = Local { ip: IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 5)), is_tls: false };
 
     fn guard() -> Guard {
         let listeners = ["10.9.9.9:4567".parse().unwrap(), "0.0.0.0:1".parse().unwrap()];
@@ -157,11 +160,15 @@ mod tests {
     }
 
     fn check(uri: &str, headers: &[(&str, &str)]) -> Result<Option<HeaderValue>, Foreign> {
+        check_at(LOCAL, uri, headers)
+    }
+
+    fn check_at(local: Local, uri: &str, headers: &[(&str, &str)]) -> Result<Option<HeaderValue>, Foreign> {
         let mut request = Request::builder().uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        guard().check(&request.body(()).unwrap().into_parts().0, LOCAL)
+        guard().check(&request.body(()).unwrap().into_parts().0, local)
     }
 
     #[test]
@@ -219,6 +226,16 @@ mod tests {
         }
         let twice = check("/", &[host, ("origin", "http://localhost:3000"), ("origin", "http://localhost:3000")]);
         assert!(twice.is_err());
+    }
+
+    #[test]
+    fn a_page_that_came_by_tls_has_its_own_origin() {
+        let tls = Local { is_tls: true, ..LOCAL };
+        let host = ("host", "localhost:4567");
+        let own = HeaderValue::from_static("https://localhost:4567");
+        assert_eq!(check_at(tls, "/", &[host, ("origin", "https://localhost:4567")]), Ok(Some(own)));
+        assert!(check_at(tls, "/", &[host, ("origin", "http://localhost:4567")]).is_err());
+        assert!(check_at(LOCAL, "/", &[host, ("origin", "https://localhost:4567")]).is_err());
     }
 
     #[test]

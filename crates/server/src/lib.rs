@@ -1,8 +1,8 @@
-//! The way in: listeners, HTTP/1.1 and HTTP/2 on one port, wire formats, the checks that come before any operation, and
-//! dispatch to one [`Service`](millstream_api::kinesis::Service).
+//! The way in: listeners, HTTP/1.1 and HTTP/2 on one port, with TLS or without, wire formats, the checks that come before
+//! any operation, and dispatch to one [`Service`](millstream_api::kinesis::Service).
 //!
-//! A request's way: [`Server`] accepts and hands the socket to a worker; a connection task speaks HTTP and watches its
-//! peer's pace; the front checks guard, method, body, content type, target and authentication in AWS's order, reads the
+//! A request's way: [`Server`] accepts and hands the socket to a worker; the entrance tells TLS from cleartext; a
+//! connection task speaks HTTP and watches its peer's pace; the front checks guard, method, body, content type, target and authentication in AWS's order, reads the
 //! body under the memory budget, decodes, calls the service and encodes. Every error becomes bytes in one place, `fault`.
 
 mod admin;
@@ -13,16 +13,20 @@ mod budget;
 mod codec;
 mod config;
 mod connection;
+mod controls;
 mod fault;
 mod front;
 mod guard;
 mod ids;
 pub mod metrics;
 mod server;
+mod tls;
 mod worker;
 
 pub use admin::HealthSource;
 pub use auth::is_region;
 pub use config::{Pace, ServerConfig};
+pub use controls::{ControlAnswer, ControlRequest, TestControls};
 pub use guard::is_origin;
 pub use server::{BindError, Drained, RunError, Server};
+pub use tls::{CertificateError, Tls};

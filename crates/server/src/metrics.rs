@@ -20,7 +20,7 @@ pub const IN_FLIGHT: &str = "millstream_requests_in_flight_bytes";
 pub const REFUSALS: &str = "millstream_refusals_total";
 /// Open connections.
 pub const CONNECTIONS: &str = "millstream_connections";
-/// Connections closed by the server because of their peer, by reason.
+/// Connections cut by the server, by reason: their peer's pace, or a fault that was asked for (`hang_up`).
 pub const CONNECTIONS_CUT: &str = "millstream_connections_cut_total";
 
 /// Why requests are refused: every `reason` of [`REFUSALS`].
@@ -44,7 +44,7 @@ pub fn describe() {
     describe_gauge!(IN_FLIGHT, Unit::Bytes, "Memory held by bodies and answers of requests in flight");
     describe_counter!(REFUSALS, "Requests refused before any operation, by reason");
     describe_gauge!(CONNECTIONS, "Open connections");
-    describe_counter!(CONNECTIONS_CUT, "Connections closed because of their peer, by reason");
+    describe_counter!(CONNECTIONS_CUT, "Connections cut by the server, by reason");
 }
 
 /// What is recorded for every request, looked up once. An operation's metrics appear with its first request.

@@ -13,9 +13,11 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::admin::HealthSource;
 use crate::config::ServerConfig;
-use crate::connection::{Phase, Protocol};
+use crate::connection::Phase;
+use crate::controls::TestControls;
 use crate::front::Front;
 use crate::guard::Guard;
+use crate::tls::Entrance;
 use crate::worker::{Accepted, Worker};
 
 /// After an accept that failed, as for want of file descriptors.
@@ -80,6 +82,14 @@ impl Server {
         Ok(Server { config, listeners, addresses, front })
     }
 
+    /// Lets tests ask for what `controls` offers, under `/_millstream/`. Without, such requests are refused.
+    #[must_use]
+    pub fn with_test_controls(self, controls: Arc<dyn TestControls>) -> Server {
+        // Nothing was set before: only this sets it, and it takes the server.
+        let _ = self.front.controls.set(controls);
+        self
+    }
+
     /// Where it listens, with the ports that were picked for port 0.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
@@ -93,11 +103,11 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Drained, RunError> {
         let (phase, phase_seen) = watch::channel(Phase::Serving);
         let (ended, mut all_ended) = mpsc::channel::<()>(1);
-        let protocol = Arc::new(Protocol::new(&self.config));
+        let entrance = Arc::new(Entrance::new(&self.config));
         let mut workers = Vec::new();
         for number in 0..self.config.workers.max(1) {
-            let (front, protocol) = (Arc::clone(&self.front), Arc::clone(&protocol));
-            let worker = Worker::start(number, front, protocol, phase_seen.clone(), ended.clone());
+            let (front, entrance) = (Arc::clone(&self.front), Arc::clone(&entrance));
+            let worker = Worker::start(number, front, entrance, phase_seen.clone(), ended.clone());
             workers.push(worker.map_err(RunError::Worker)?);
         }
         drop(ended);

@@ -9,8 +9,9 @@ use ::metrics::Gauge;
 use millstream_env::runtime;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
-use crate::connection::{Phase, Protocol};
+use crate::connection::Phase;
 use crate::front::Front;
+use crate::tls::Entrance;
 
 /// A connection on its way to a worker.
 pub(crate) struct Accepted {
@@ -31,7 +32,7 @@ impl Worker {
     pub(crate) fn start(
         number: usize,
         front: Arc<Front>,
-        protocol: Arc<Protocol>,
+        entrance: Arc<Entrance>,
         phase: watch::Receiver<Phase>,
         ended: mpsc::Sender<()>,
     ) -> io::Result<Worker> {
@@ -40,12 +41,12 @@ impl Worker {
         let work = async move {
             let (live, mut all_ended) = mpsc::channel::<()>(1);
             while let Some(next) = accepted.recv().await {
-                let (front, protocol, phase) = (Arc::clone(&front), Arc::clone(&protocol), phase.clone());
+                let (front, entrance, phase) = (Arc::clone(&front), Arc::clone(&entrance), phase.clone());
                 let live = live.clone();
                 runtime::spawn(async move {
                     let open = Counted::new(front.meters.connections.clone());
                     match tokio::net::TcpStream::from_std(next.stream) {
-                        Ok(stream) => protocol.serve(stream, next.local, Arc::clone(&front), phase).await,
+                        Ok(stream) => entrance.serve(stream, next.local, Arc::clone(&front), phase).await,
                         Err(error) => tracing::warn!(%error, "a connection could not be served"),
                     }
                     drop((open, live, next.place));

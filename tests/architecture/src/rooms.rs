@@ -14,11 +14,17 @@ pub enum May {
 /// One row per crate of the workspace. A crate without a row is refused: a new room says first what it may see.
 pub const ROOMS: &[(&str, May)] = &[
     ("millstream", May::All),
+    // For its tests it opens what the service stands on.
+    (
+        "millstream-controls",
+        May::Only(&["millstream-api", "millstream-env", "millstream-kinesis", "millstream-catalog", "millstream-log"]),
+    ),
     ("millstream-server", May::Only(&["millstream-api", "millstream-env"])),
     ("millstream-kinesis", May::Only(&["millstream-api", "millstream-log", "millstream-catalog", "millstream-env"])),
     ("millstream-catalog", May::Only(&["millstream-env"])),
     ("millstream-log", May::Only(&["millstream-env"])),
     ("millstream-api", May::Only(&[])),
+    ("millstream-kpl", May::Only(&[])),
     ("millstream-env", May::Only(&[])),
     // Beside the product. They meet the server over the network only, so that what they prove is what a user gets.
     ("millstream-codegen", May::Only(&[])),

@@ -5,6 +5,7 @@ mod lookup;
 mod transitions;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use millstream_api::kinesis::{
     Consumer, ConsumerDescription, ConsumerStatus as StatusShape, DeregisterStreamConsumerInput,
@@ -43,11 +44,11 @@ impl Kinesis {
         if let Some(key) = tags.keys().find(|key| is_reserved(key)) {
             return Err(texts::reserved_tag_key(key));
         }
-        if !self.config.limits.tags.allows(tags.len() as u64) {
+        if !stream.limits.tags.allows(tags.len() as u64) {
             return Err(texts::too_many_tags(&address.name, &address.account));
         }
         let name = input.consumer_name.into_owned();
-        let (now_ms, due_ms, limits) = (self.now(), self.plan_due_from_now(), self.config.limits.clone());
+        let (now_ms, due_ms, limits) = (self.now(), self.plan_due_from_now(), Arc::clone(&stream.limits));
         let has_commitment = self.commitment_enabled(&address.account, &address.region);
         let registered = self.change(&stream, move |record, _| {
             check_registrable(record, &address, &name)?;

@@ -44,3 +44,48 @@ fn calls_of_a_day_are_counted_up_to_the_limit() {
     assert!(Limit::NONE.admit_today(&mut calls, day + 5));
     assert_eq!(calls, [6, day + 5]);
 }
+
+#[test]
+fn factors_are_strict_and_exact() {
+    for (text, hundred) in
+        [("x1", 100), ("x10", 1000), ("x0.5", 50), ("x2.25", 225), ("x0.001", 1), ("x1000000", 100_000_000)]
+    {
+        let scale: Scale = text.parse().unwrap();
+        assert_eq!((scale.of(100), scale.to_string().as_str()), (hundred, text));
+    }
+    for text in ["", "x", "10", "x0", "x0.0001", "x1000001", "x-1", "x+1", "x1.", "x.5", "X2", "x 2", "x1e3", "x1.0001"]
+    {
+        assert!(text.parse::<Scale>().is_err(), "{text}");
+    }
+    assert_eq!(("x3".parse::<Scale>().unwrap().of(0), "x0.1".parse::<Scale>().unwrap().of(1)), (0, 1));
+}
+
+#[test]
+fn a_factor_multiplies_rates_and_no_quotas() {
+    let ten = Limits::aws().scaled("x10".parse().unwrap());
+    assert_eq!(ten.shard_write_bytes_per_second, Limit::of(10 * MIB));
+    assert_eq!(ten.shard_write_records_per_second, Limit::of(10_000));
+    assert_eq!(ten.shard_read_calls_per_second, Limit::of(50));
+    assert_eq!(ten.call_rates_scale.of(5), 50);
+    let quotas = |limits: &Limits| {
+        (limits.shards_in_region, limits.tags, limits.put_records_bytes, limits.update_shard_count_per_day)
+    };
+    assert_eq!(quotas(&ten), quotas(&Limits::aws()));
+    assert_eq!(
+        ten.scaled("x0.1".parse().unwrap()),
+        Limits { shard_write_burst_bytes: Limit::of(100 * MIB), ..Limits::aws() }
+    );
+    let half = Limits::aws().scaled("x0.5".parse().unwrap());
+    assert_eq!(half.shard_write_bytes_per_second, Limit::of(MIB / 2));
+    assert_eq!(half.shard_write_burst_bytes, Limit::of(10 * MIB), "the largest record can still be written");
+    assert_eq!(Limits::none().scaled("x10".parse().unwrap()).shard_write_bytes_per_second, Limit::NONE);
+    let free = Limits::aws().unthrottled();
+    assert!(free.is_write_unlimited() && !free.call_rates);
+    assert_eq!(quotas(&free), quotas(&Limits::aws()));
+}
+
+#[test]
+fn limits_of_accounts_are_among_the_names() {
+    let names = serde_json::to_value(Limits::aws()).unwrap();
+    assert!(OF_ACCOUNTS.iter().all(|name| names.get(name).is_some()));
+}

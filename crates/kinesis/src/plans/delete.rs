@@ -9,6 +9,6 @@ use crate::stream::Stream;
 impl Kinesis {
     pub(super) async fn finish_delete(&self, stream: &Arc<Stream>) -> Result<(), PlanError> {
         self.log.delete(&stream.log_id()).await?;
-        Ok(self.remove(stream).await?)
+        Ok(self.remove(std::slice::from_ref(stream)).await?)
     }
 }

@@ -31,7 +31,7 @@ impl Kinesis {
         if input.dry_run == Some(true) {
             return Err(self.end_dry_run(&stream));
         }
-        let (limits, started) = (&self.config.limits, self.env.clock.monotonic());
+        let (limits, started) = (&stream.limits, self.env.clock.monotonic());
         let throttle = stream.throttle.shard(shard.index);
         if !throttle.admit_read(limits, started) {
             self.hooks.meter.refused(Refusal::ReadThroughput, 1);

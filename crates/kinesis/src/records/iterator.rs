@@ -41,7 +41,7 @@ impl Kinesis {
             return Err(self.end_dry_run(&stream));
         }
         let throttle = stream.throttle.shard(shard);
-        if !throttle.admit_iterator(&self.config.limits, self.env.clock.monotonic()) {
+        if !throttle.admit_iterator(&stream.limits, self.env.clock.monotonic()) {
             self.hooks.meter.refused(Refusal::ReadThroughput, 1);
             return Err(texts::shard_rate_exceeded(shard, name, account));
         }

@@ -23,7 +23,7 @@ impl Kinesis {
     /// The answer to a dry run in which every check has passed. Dry runs have a rate of their own, shared by their
     /// operations; they take nothing of the shards' throughput.
     fn end_dry_run(&self, stream: &Stream) -> Error {
-        if stream.throttle.admit_dry_run(&self.config.limits, self.env.clock.monotonic()) {
+        if stream.throttle.admit_dry_run(&stream.limits, self.env.clock.monotonic()) {
             return texts::dry_run_succeeded();
         }
         self.hooks.meter.refused(Refusal::CallRate, 1);

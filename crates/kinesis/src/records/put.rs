@@ -56,6 +56,25 @@ impl Kinesis {
         context: &Context,
         input: PutRecordsInput<'_>,
     ) -> Result<PutRecordsOutput, Error> {
+        let (stream, view, records) = self.check_records(context, &input)?;
+        if input.dry_run == Some(true) {
+            return Err(self.end_dry_run(&stream));
+        }
+        let fates = self.write(&stream, view, &records).await?;
+        let failed = fates.iter().filter(|fate| matches!(fate, Fate::Throttled(_))).count();
+        Ok(PutRecordsOutput {
+            failed_record_count: Some(i32::try_from(failed).unwrap_or(i32::MAX)),
+            records: fates.into_iter().map(|fate| entry(fate, &stream)).collect(),
+            encryption_type: None,
+        })
+    }
+
+    /// All that is checked of a PutRecords before it is written.
+    pub(crate) fn check_records<'a>(
+        &self,
+        context: &Context,
+        input: &'a PutRecordsInput<'_>,
+    ) -> Result<(Arc<Stream>, Arc<View>, Vec<Incoming<'a>>), Error> {
         let (stream, view) =
             self.writable(context, Operation::PutRecords, input.stream_name.as_deref(), input.stream_arn.as_deref())?;
         let most = view.record.max_record_bytes();
@@ -74,19 +93,10 @@ impl Kinesis {
             total += record.size as u64;
             records.push(record);
         }
-        if let Some(most) = self.config.limits.put_records_bytes.get().filter(|most| total > *most) {
+        if let Some(most) = stream.limits.put_records_bytes.get().filter(|most| total > *most) {
             return Err(texts::records_too_large(most));
         }
-        if input.dry_run == Some(true) {
-            return Err(self.end_dry_run(&stream));
-        }
-        let fates = self.write(&stream, view, &records).await?;
-        let failed = fates.iter().filter(|fate| matches!(fate, Fate::Throttled(_))).count();
-        Ok(PutRecordsOutput {
-            failed_record_count: Some(i32::try_from(failed).unwrap_or(i32::MAX)),
-            records: fates.into_iter().map(|fate| entry(fate, &stream)).collect(),
-            encryption_type: None,
-        })
+        Ok((stream, view, records))
     }
 
     /// The stream, if it takes records.

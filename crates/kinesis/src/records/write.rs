@@ -8,9 +8,10 @@ use millstream_log::{AppendError, Appended, Batch, BatchSlot, NotWritten, Record
 
 use crate::hash::HashKey;
 use crate::hooks::Refusal;
+use crate::load::Volume;
 use crate::sequence::SequenceNumber;
 use crate::service::Kinesis;
-use crate::state::ShardIndex;
+use crate::state::{Mode, ShardIndex};
 use crate::stream::{Stream, View};
 use crate::texts;
 
@@ -19,9 +20,9 @@ use crate::texts;
 const ROUTINGS: usize = 4;
 
 /// A record of a request, checked.
-pub(super) struct Incoming<'a> {
+pub(crate) struct Incoming<'a> {
     /// Decides on the shard.
-    pub(super) key: HashKey,
+    pub(crate) key: HashKey,
     /// Data and partition key, bytes.
     pub(super) size: usize,
     /// What is stored beside the data.
@@ -71,7 +72,7 @@ impl Kinesis {
                     Step::Sent(_) => view.routes.route(record.key).ok_or_else(gone)?,
                     Step::New => {
                         let shard = view.routes.route(record.key).ok_or_else(gone)?;
-                        if !throttle.admit(&self.config.limits, shard, record.size as u64, now) {
+                        if !throttle.admit(&stream.limits, shard, record.size as u64, now) {
                             *step = Step::Throttled(shard);
                             continue;
                         }
@@ -132,6 +133,14 @@ impl Kinesis {
                 }
                 Step::New => {}
             }
+        }
+        let is_on_demand = view.record.mode == Mode::OnDemand && !stream.limits.is_write_unlimited();
+        if is_on_demand && !groups.is_empty() {
+            let written = appended.shards.iter().zip(&groups);
+            stream.load.add(
+                self.now(),
+                written.map(|(at, (records, bytes, _))| (at.shard, Volume { records: *records, bytes: *bytes })),
+            );
         }
         for (at, (count, bytes, _)) in appended.shards.iter().zip(groups) {
             self.hooks.meter.incoming(stream, at.shard, count, bytes);

@@ -1,10 +1,15 @@
 //! The service through its front door, over a log in memory or the segment engine on a simulated disk.
 
+mod clock;
 mod consumers;
 mod crashes;
 mod driver;
+mod limits;
 mod listing;
+mod on_demand;
+mod pace;
 mod plans;
+mod reset;
 mod settings;
 mod shards;
 mod streams;
@@ -15,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_api::kinesis::*;
-use millstream_api::{Context, Error, ErrorCode};
+use millstream_api::{Context, Error, ErrorCode, HangUp};
 use millstream_catalog::Catalog;
 use millstream_env::sim::{Crash, SimEnv};
 use millstream_log::Log;
@@ -46,7 +51,13 @@ pub(crate) fn at_once() -> KinesisConfig {
 }
 
 pub(crate) fn context(account: &str, region: &str) -> Context {
-    Context { account: account.into(), region: region.into(), access_key: "k".into(), request_id: "r".to_owned() }
+    Context {
+        account: account.into(),
+        region: region.into(),
+        access_key: "k".into(),
+        request_id: "r".to_owned(),
+        hang_up: HangUp::default(),
+    }
 }
 
 fn machine(seed: u64) -> SimEnv {

@@ -140,6 +140,118 @@ fn call_rates_are_counted_by_account_region_and_operation() {
     assert!((0..100).all(|_| rates.admit(&lifted, Operation::CreateStream, "a", "us-east-1", "s", at(0))));
 }
 
+/// Calls of an operation that are answered within one moment, on one stream and then on another one.
+fn answered_at_once(limits: &Limits, operation: Operation) -> [usize; 2] {
+    let rates = CallRates::default();
+    let call = |stream| rates.admit(limits, operation, "a", "us-east-1", stream, at(0));
+    ["s", "t"].map(|stream| (0..2_000).filter(|_| call(stream)).count())
+}
+
+#[test]
+fn every_operation_has_awss_rate() {
+    use Operation as O;
+    let of_account = [
+        (1, vec![O::DescribeLimits]),
+        (10, vec![O::DescribeStream, O::UpdateShardCount]),
+        (20, vec![O::DescribeStreamSummary]),
+        (
+            5,
+            vec![
+                O::AddTagsToStream,
+                O::CreateStream,
+                O::DecreaseStreamRetentionPeriod,
+                O::DeleteResourcePolicy,
+                O::DeleteStream,
+                O::DescribeAccountSettings,
+                O::DisableEnhancedMonitoring,
+                O::EnableEnhancedMonitoring,
+                O::GetResourcePolicy,
+                O::IncreaseStreamRetentionPeriod,
+                O::ListStreams,
+                O::ListTagsForResource,
+                O::ListTagsForStream,
+                O::MergeShards,
+                O::PutResourcePolicy,
+                O::RegisterStreamConsumer,
+                O::RemoveTagsFromStream,
+                O::SplitShard,
+                O::StartStreamEncryption,
+                O::StopStreamEncryption,
+                O::TagResource,
+                O::UntagResource,
+                O::UpdateAccountSettings,
+                O::UpdateMaxRecordSize,
+                O::UpdateStreamMode,
+                O::UpdateStreamRecordDistributionStrategy,
+                O::UpdateStreamWarmThroughput,
+            ],
+        ),
+    ];
+    let of_stream = [
+        (5, vec![O::DeregisterStreamConsumer, O::ListStreamConsumers]),
+        (20, vec![O::DescribeStreamConsumer]),
+        (1_000, vec![O::ListShards]),
+    ];
+    // The data plane is limited by shard, a subscription by consumer and shard.
+    let by_shard = [O::GetRecords, O::GetShardIterator, O::PutRecord, O::PutRecords, O::SubscribeToShard];
+    let mut known = by_shard.len();
+    for (rate, operations) in of_account {
+        known += operations.len();
+        for operation in operations {
+            assert_eq!(answered_at_once(&Limits::aws(), operation), [rate, 0], "{operation:?}");
+        }
+    }
+    for (rate, operations) in of_stream {
+        known += operations.len();
+        for operation in operations {
+            assert_eq!(answered_at_once(&Limits::aws(), operation), [rate, rate], "{operation:?}");
+        }
+    }
+    for operation in by_shard {
+        assert_eq!(answered_at_once(&Limits::aws(), operation), [2_000; 2], "{operation:?}");
+    }
+    assert_eq!(known, 40, "the classic operations and UpdateStreamRecordDistributionStrategy");
+}
+
+#[test]
+fn call_rates_are_scaled() {
+    let scaled = Limits::aws().scaled("x3".parse().unwrap());
+    assert_eq!(answered_at_once(&scaled, Operation::DescribeStream), [30, 0]);
+    let slow = Limits::aws().scaled("x0.01".parse().unwrap());
+    assert_eq!(answered_at_once(&slow, Operation::DescribeStream), [1, 0], "never nothing");
+    assert_eq!(answered_at_once(&slow, Operation::ListShards), [10, 10]);
+}
+
+#[test]
+fn a_scaled_shard_keeps_its_rate() {
+    let limits = Limits::aws().scaled("x10".parse().unwrap());
+    let shard = ShardThrottle::default();
+    assert_eq!((0..20).filter(|_| shard.admit_write(&limits, MIB, at(0))).count(), 10);
+    assert!(shard.admit_write(&limits, MIB, at(100)));
+    assert_eq!((0..100).filter(|_| shard.admit_read(&limits, at(0))).count(), 50);
+    let slow = Limits::aws().scaled("x0.1".parse().unwrap());
+    let shard = ShardThrottle::default();
+    assert!(shard.admit_write(&slow, 10 * MIB, at(0)), "the largest record still goes in");
+    assert!(!shard.admit_write(&slow, 1, at(98_000)));
+    assert!(shard.admit_write(&slow, 1, at(101_000)), "and is paid back at a tenth of the rate");
+}
+
+#[test]
+fn a_read_over_the_rate_is_paid_back() {
+    let shard = ShardThrottle::default();
+    let limits = Limits::aws();
+    assert!(shard.admit_read(&limits, at(0)));
+    shard.charge_read(&limits, 2 * MIB, at(0));
+    assert!(!shard.admit_read(&limits, at(0)), "a second's bytes are gone");
+    assert!(shard.admit_read(&limits, at(1)), "and come back evenly");
+    // A page of 3 MiB finds 1 MiB left, which it forfeits: it costs 1.5 s.
+    let shard = ShardThrottle::default();
+    shard.charge_read(&limits, MIB, at(0));
+    shard.charge_read(&limits, 3 * MIB, at(0));
+    assert!(!shard.admit_read(&limits, at(1_500)));
+    assert!(shard.admit_read(&limits, at(1_501)));
+}
+
 #[test]
 fn rested_call_rates_are_forgotten() {
     let rates = CallRates::default();

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use millstream_kinesis::Limits;
-
+use super::limits::LimitsTable;
 use super::values;
 
 /// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)]
+#[allow(missing_docs, clippy::enum_variant_names)] // named as the flags are
 pub enum Key {
     Listen,
     DataDir,
@@ -20,6 +19,7 @@ pub enum Key {
     TransitionDelay,
     Auth,
     AllowAnonymous,
+    TestControls,
     AllowHost,
     CorsOrigin,
     Region,
@@ -28,6 +28,10 @@ pub enum Key {
     MinFree,
     LogLevel,
     LogFormat,
+    TlsCert,
+    TlsKey,
+    TlsOnly,
+    Streams,
 }
 
 /// What kind of value a setting has.
@@ -38,11 +42,13 @@ enum Kind {
     Switch,
     /// Text, or in a file a table.
     Limits,
+    /// Tables of a file, and nowhere else.
+    Tables,
 }
 
 impl Key {
     /// Every setting.
-    pub const ALL: [Key; 17] = [
+    pub const ALL: [Key; 22] = [
         Key::Listen,
         Key::DataDir,
         Key::Durability,
@@ -52,6 +58,7 @@ impl Key {
         Key::TransitionDelay,
         Key::Auth,
         Key::AllowAnonymous,
+        Key::TestControls,
         Key::AllowHost,
         Key::CorsOrigin,
         Key::Region,
@@ -60,6 +67,10 @@ impl Key {
         Key::MinFree,
         Key::LogLevel,
         Key::LogFormat,
+        Key::TlsCert,
+        Key::TlsKey,
+        Key::TlsOnly,
+        Key::Streams,
     ];
 
     /// Its name in a file; the flag has `-` for `_`, the variable is in capitals.
@@ -74,6 +85,7 @@ impl Key {
             Key::TransitionDelay => "transition_delay",
             Key::Auth => "auth",
             Key::AllowAnonymous => "allow_anonymous",
+            Key::TestControls => "test_controls",
             Key::AllowHost => "allow_host",
             Key::CorsOrigin => "cors_origin",
             Key::Region => "region",
@@ -82,6 +94,10 @@ impl Key {
             Key::MinFree => "min_free",
             Key::LogLevel => "log_level",
             Key::LogFormat => "log_format",
+            Key::TlsCert => "tls_cert",
+            Key::TlsKey => "tls_key",
+            Key::TlsOnly => "tls_only",
+            Key::Streams => "streams",
         }
     }
 
@@ -92,8 +108,9 @@ impl Key {
     fn kind(self) -> Kind {
         match self {
             Key::Listen | Key::AllowHost | Key::CorsOrigin => Kind::List,
-            Key::Ephemeral | Key::AllowAnonymous => Kind::Switch,
+            Key::Ephemeral | Key::AllowAnonymous | Key::TestControls | Key::TlsOnly => Kind::Switch,
             Key::Limits => Kind::Limits,
+            Key::Streams => Kind::Tables,
             _ => Kind::Text,
         }
     }
@@ -116,6 +133,8 @@ pub enum Raw {
     Switch(bool),
     /// A table of a file.
     Table(toml::Table),
+    /// Tables of a file, under one name.
+    Tables(Vec<toml::Table>),
 }
 
 /// What one place sets.
@@ -196,13 +215,20 @@ impl Layers {
         }
     }
 
-    /// The table of limits, if they are given as one.
-    pub fn table(&self, key: Key) -> Result<Option<Limits>, ConfigError> {
+    /// A setting of tables: none if it is not set.
+    pub fn tables(&self, key: Key) -> &[toml::Table] {
         match self.0.get(&key) {
-            Some((_, Raw::Table(table))) => match table.clone().try_into() {
-                Ok(limits) => Ok(Some(limits)),
-                Err(error) => Err(self.wrong(key, &one_line(error.message()))),
-            },
+            Some((_, Raw::Tables(tables))) => tables,
+            _ => &[],
+        }
+    }
+
+    /// The table of limits, if they are given as one.
+    pub fn table(&self, key: Key) -> Result<Option<LimitsTable>, ConfigError> {
+        match self.0.get(&key) {
+            Some((_, Raw::Table(table))) => {
+                LimitsTable::from_toml(table.clone()).map(Some).map_err(|what| self.wrong(key, &what))
+            }
             _ => Ok(None),
         }
     }
@@ -228,6 +254,10 @@ pub fn from_environment(
         let raw = match key.kind() {
             Kind::List => Raw::List(value.split(',').map(|part| part.trim().to_owned()).collect()),
             Kind::Text | Kind::Switch | Kind::Limits => Raw::Text(value),
+            Kind::Tables => {
+                let what = format!("{name}: these can be in the configuration file only, as [[{}]]", key.name());
+                return Err(ConfigError(what));
+            }
         };
         layer.insert(key, raw);
     }
@@ -259,12 +289,16 @@ pub fn from_file(path: &Path, text: &str) -> Result<Layer, ConfigError> {
                 let texts: Option<Vec<String>> = values.iter().map(|value| value.as_str().map(str::to_owned)).collect();
                 Raw::List(texts.ok_or_else(|| ConfigError(format!("{shown}: {name}: a list of texts is wanted")))?)
             }
+            (Kind::Tables, toml::Value::Array(values)) if values.iter().all(toml::Value::is_table) => {
+                Raw::Tables(values.into_iter().filter_map(|value| value.try_into().ok()).collect())
+            }
             (kind, _) => {
                 let wanted = match kind {
                     Kind::Text => "a text in quotes",
                     Kind::List => "a list of texts",
                     Kind::Switch => "true or false",
-                    Kind::Limits => "\"aws\", \"none\" or a table",
+                    Kind::Limits => "\"aws\", \"none\", a factor as \"x10\", or a table",
+                    Kind::Tables => "[[...]] with settings below it",
                 };
                 return Err(ConfigError(format!("{shown}: {name}: {wanted} is wanted")));
             }
@@ -274,6 +308,7 @@ pub fn from_file(path: &Path, text: &str) -> Result<Layer, ConfigError> {
     Ok(layer)
 }
 
-fn one_line(text: &str) -> String {
+/// The text without line breaks.
+pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

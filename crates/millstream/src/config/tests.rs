@@ -1,3 +1,5 @@
+use millstream_kinesis::limits::{Limit, Limits, Scale};
+
 use super::*;
 
 fn load(flags: &[(Key, Raw)], environment: &[(&str, &str)], file: Option<&str>) -> Result<Config, String> {
@@ -80,10 +82,83 @@ fn limits_by_name() {
 }
 
 #[test]
+fn limits_by_factor() {
+    let limits = |text: &str| load(&[(Key::Limits, Raw::Text(text.to_owned()))], &[], None).map(|c| c.limits.limits());
+    let ten: Scale = "x10".parse().unwrap();
+    assert_eq!(limits("x10"), Ok(Limits::aws().scaled(ten)));
+    assert_eq!(from_toml("limits = \"x10\"").unwrap().limits.limits(), Limits::aws().scaled(ten));
+    for text in ["x0", "10", "x", "off", "x-1", "X10"] {
+        let error = limits(text).unwrap_err();
+        assert!(
+            error.starts_with(&format!("--limits: \"{text}\" is not a set of limits: write aws, none, or")),
+            "{error}"
+        );
+    }
+    // Names come after the factor.
+    let table = from_toml("[limits]\nscale = \"x10\"\nshard_read_calls_per_second = 7\n").unwrap().limits.limits();
+    assert_eq!(table, Limits { shard_read_calls_per_second: Limit::of(7), ..Limits::aws().scaled(ten) });
+    let none = from_toml("[limits]\nscale = \"none\"\n").unwrap().limits.limits();
+    assert_eq!(none, Limits::aws().unthrottled());
+}
+
+#[test]
+fn limits_by_stream() {
+    let file = "[limits]\ntags = 7\n[[limits.streams]]\nname = \"orders-*\"\nscale = \"x5\"\n\
+                [[limits.streams]]\nname = \"clicks\"\naccount = \"111111111111\"\nregion = \"eu-west-1\"\n\
+                scale = \"none\"\nretention_hours = 48\n";
+    let config = from_toml(file).unwrap();
+    let base = Limits { tags: Limit::of(7), ..Limits::aws() };
+    assert_eq!(config.limits.limits(), base);
+    let [orders, clicks] = config.limits.streams() else { panic!("{config:?}") };
+    assert_eq!((orders.name.as_str(), &orders.account, &orders.region), ("orders-*", &None, &None));
+    assert_eq!(*orders.limits, base.scaled("x5".parse().unwrap()));
+    assert_eq!((clicks.account.as_deref(), clicks.region.as_deref()), (Some("111111111111"), Some("eu-west-1")));
+    assert_eq!(*clicks.limits, Limits { retention_hours: Limit::of(48), ..base.unthrottled() });
+    // Another layer replaces all of it.
+    let covered = load(&[(Key::Limits, text("aws"))], &[], Some(file)).unwrap();
+    assert_eq!(covered.limits, LimitsChoice::Aws);
+}
+
+#[test]
+fn wrong_limits_are_named_in_one_line() {
+    for (file, what) in [
+        ("[limits]\nscale = 10", "limits: scale: \"none\" or a factor in quotes is wanted"),
+        ("[limits]\nscale = \"10\"", "limits: scale: \"10\" is neither none nor a factor"),
+        ("[limits]\nstreams = 5", "limits: streams: a list of tables is wanted"),
+        ("[[limits.streams]]\nscale = \"x5\"", "limits: streams, entry 1: name: say which streams"),
+        ("[[limits.streams]]\nname = \"a b\"", "limits: streams, entry 1: name: \"a b\" is not a stream name"),
+        (
+            "[[limits.streams]]\nname = \"a\"\naccount = \"1\"",
+            "limits: streams, entry 1: account: \"1\" is not an account",
+        ),
+        ("[[limits.streams]]\nname = \"a\"\nregion = 5", "limits: streams, entry 1: region: a text in quotes"),
+        (
+            "[[limits.streams]]\nname = \"a\"\n[[limits.streams]]\nname = \"b\"\nscale = \"fast\"",
+            "limits: streams, entry 2: scale: ",
+        ),
+        (
+            "[[limits.streams]]\nname = \"a\"\non_demand_streams = 5",
+            "limits: streams, entry 1: on_demand_streams counts for the account",
+        ),
+        (
+            "[[limits.streams]]\nname = \"a\"\nno_such_limit = 5",
+            "limits: streams, entry 1: unknown field `no_such_limit`",
+        ),
+        ("[[limits.streams]]\nname = \"a\"\ntags = -5", "limits: streams, entry 1: invalid value: integer `-5`"),
+        ("limits = 5", "limits: \"aws\", \"none\", a factor as \"x10\", or a table is wanted"),
+    ] {
+        let error = from_toml(file).unwrap_err();
+        assert!(error.starts_with(&format!("m.toml: {what}")) && !error.contains('\n'), "{file}: {error}");
+    }
+}
+
+#[test]
 fn other_machines_need_an_explicit_word() {
     let error = from_toml("listen = [\"0.0.0.0:4567\"]").unwrap_err();
     assert!(error.starts_with("m.toml: listen: 0.0.0.0:4567") && error.contains("--allow-anonymous"), "{error}");
     assert!(from_toml("listen = [\"0.0.0.0:4567\"]\nallow_anonymous = true").is_ok());
+    // With test controls no less.
+    assert!(from_toml("listen = [\"0.0.0.0:4567\"]\ntest_controls = true").unwrap_err().contains("--allow-anonymous"));
     assert!(from_toml("listen = [\"[::1]:4567\", \"127.9.9.9:1\", \"[::ffff:127.0.0.1]:1\"]").is_ok());
 }
 
@@ -107,7 +182,13 @@ fn what_is_printed_is_a_file_with_the_same_meaning() {
         "",
         "ephemeral = true\nephemeral_max = \"10MB\"\nallow_host = [\"a.b\"]\ncors_origin = [\"http://a:1\"]\n",
         "durability = \"relaxed=50\"\ndata_dir = 'a \"b\" \\ c'\nmin_free = \"1000B\"\ndrain = \"90s\"\nlimits = \"none\"\n",
-        "transition_delay = \"0\"\nlog_level = \"trace\"\nlog_format = \"json\"\n[limits]\ncall_rates = false\n",
+        "tls_cert = \"c.pem\"\ntls_key = \"k.pem\"\ntls_only = true\n",
+        "limits = \"none\"\n[[streams]]\nname = \"a\"\nshards = 2\ntags = { x = \"y\" }\nconsumers = [\"c\"]\n[[streams]]\n\
+         name = \"b\"\non_demand = true\nretention_hours = 48\n",
+        "test_controls = true\ntransition_delay = \"0\"\nlog_level = \"trace\"\nlog_format = \"json\"\n[limits]\ncall_rates = false\n",
+        "limits = \"x2.5\"\n",
+        "[limits]\nscale = \"x3\"\n[[limits.streams]]\nname = \"a*\"\nregion = \"eu-west-1\"\nscale = \"x0.1\"\n\
+         [[limits.streams]]\nname = \"b\"\nscale = \"none\"\n",
     ] {
         let config = from_toml(file).unwrap();
         let printed = config.to_toml().unwrap();
@@ -115,6 +196,52 @@ fn what_is_printed_is_a_file_with_the_same_meaning() {
         assert_eq!(again, config, "{printed}");
         assert_eq!(again.to_toml().unwrap(), printed);
     }
+}
+
+#[test]
+fn tls_needs_both_files() {
+    let files = TlsFiles { cert: "c.pem".into(), key: "k.pem".into(), only: false };
+    let config = load(&[(Key::TlsCert, text("c.pem"))], &[("MILLSTREAM_TLS_KEY", "k.pem")], None).unwrap();
+    assert_eq!(config.tls, Some(files));
+    let error = load(&[(Key::TlsCert, text("c.pem"))], &[], None).unwrap_err();
+    assert!(error.starts_with("--tls-cert: needs its private key as well"), "{error}");
+    let error = load(&[], &[("MILLSTREAM_TLS_KEY", "k.pem")], None).unwrap_err();
+    assert!(error.starts_with("MILLSTREAM_TLS_KEY: needs its certificate as well"), "{error}");
+    let error = from_toml("tls_only = true").unwrap_err();
+    assert!(error.starts_with("m.toml: tls_only: ") && error.contains("millstream certs"), "{error}");
+    assert!(from_toml("tls_cert = \"\"\ntls_key = \"k\"").unwrap_err().starts_with("m.toml: tls_cert: "));
+}
+
+#[test]
+fn streams_have_a_form() {
+    let file = "account = \"111111111111\"\n[[streams]]\nname = \"a\"\nshards = 3\n[[streams]]\nname = \"a\"\n\
+                region = \"eu-west-1\"\non_demand = true\n";
+    let config = from_toml(file).unwrap();
+    let seen: Vec<_> = config.streams.iter().map(|s| (&*s.account, &*s.region, s.capacity)).collect();
+    assert_eq!(
+        seen,
+        [("111111111111", "us-east-1", Capacity::Shards(3)), ("111111111111", "eu-west-1", Capacity::OnDemand)]
+    );
+    for (entry, said) in [
+        ("name = \"a\"\nshards = 1\nshard = 1", "\"a\": unknown field `shard`"),
+        ("shards = 1", "number 1: missing field `name`"),
+        ("name = \"a\"", "\"a\": has neither shards"),
+        ("name = \"a\"\nshards = 1\non_demand = true", "\"a\": has shards and on_demand"),
+        ("name = \"a\"\nshards = \"1\"", "\"a\": invalid type"),
+        ("name = \"a\"\nshards = 0", "\"a\": 1 validation error detected: Value '0' at 'shardCount'"),
+        ("name = \"a b\"\nshards = 1", "\"a b\": 1 validation error detected: Value 'a b' at 'streamName'"),
+        ("name = \"a\"\nshards = 1\nretention_hours = 0", "\"a\": 1 validation error detected: Value '0'"),
+        ("name = \"a\"\nshards = 1\nconsumers = [\"\"]", "\"a\": "),
+        ("name = \"a\"\nshards = 1\nconsumers = [\"c\", \"d\", \"c\"]", "\"a\": has the consumer c twice"),
+        ("name = \"a\"\nshards = 1\naccount = \"1\"", "\"a\": \"1\" is not an account"),
+        ("name = \"a\"\nshards = 1\n[[streams]]\nname = \"a\"\nshards = 2", "\"a\": is there twice"),
+    ] {
+        let error = from_toml(&format!("[[streams]]\n{entry}\n")).unwrap_err();
+        assert!(error.starts_with(&format!("m.toml: streams: {said}")) && !error.contains('\n'), "{entry}: {error}");
+    }
+    assert_eq!(from_toml("streams = 5").unwrap_err(), "m.toml: streams: [[...]] with settings below it is wanted");
+    let error = load(&[], &[("MILLSTREAM_STREAMS", "a")], None).unwrap_err();
+    assert!(error.starts_with("MILLSTREAM_STREAMS: ") && error.contains("[[streams]]"), "{error}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use millstream_server::{is_origin, is_region};
 
-use super::{Durability, LimitsName, LogFormat, LogLevel};
+use super::{Durability, LimitsChoice, LogFormat, LogLevel};
 
 /// Units of sizes, largest first within each kind.
 const SIZES: [(&str, u64); 9] = [
@@ -82,11 +82,26 @@ pub fn durability(text: &str) -> Result<Durability, String> {
     }
 }
 
-pub fn limits(text: &str) -> Result<LimitsName, String> {
+pub fn limits(text: &str) -> Result<LimitsChoice, String> {
     match text {
-        "aws" => Ok(LimitsName::Aws),
-        "none" => Ok(LimitsName::None),
-        _ => Err(format!("\"{text}\" is not a set of limits: write aws or none (a file can have a table by name)")),
+        "aws" => Ok(LimitsChoice::Aws),
+        "none" => Ok(LimitsChoice::None),
+        _ => text.parse().map(LimitsChoice::Scaled).map_err(|_| {
+            format!(
+                "\"{text}\" is not a set of limits: write aws, none, or a factor for AWS's rates as x10 or x0.5 (a file can \
+                 have a table by name)"
+            )
+        }),
+    }
+}
+
+/// A stream's name, in which `*` stands for any characters.
+pub fn stream_pattern(text: &str) -> Result<String, String> {
+    let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-*".contains(&byte);
+    if (1..=128).contains(&text.len()) && text.bytes().all(fine) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("\"{text}\" is not a stream name, nor one with * for any characters"))
     }
 }
 
@@ -133,6 +148,10 @@ pub fn account(text: &str) -> Result<String, String> {
 
 pub fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("a directory is wanted, this is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+pub fn file(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("a file is wanted, this is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
 pub fn log_level(text: &str) -> Result<LogLevel, String> {

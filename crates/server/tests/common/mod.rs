@@ -9,14 +9,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::Full;
 use millstream_api::kinesis::{GetRecordsOutput, Input, ListStreamsOutput, Output, PutRecordOutput, Record, Service};
 use millstream_api::{BoxFuture, Context, Error, ErrorCode};
 use millstream_env::Env;
-use millstream_server::{Drained, HealthSource, Server, ServerConfig};
+use millstream_server::{Drained, HealthSource, Server, ServerConfig, TestControls};
 use tokio::sync::{Notify, oneshot};
 
 /// `ListStreams` answers with the caller's account, region and access key; `PutRecord` waits for the gate if it is
-/// closed; `GetRecords` answers with `page` bytes; everything else fails.
+/// closed; `GetRecords` answers with `page` bytes; `DeleteStream` hangs up; everything else fails.
 #[derive(Default)]
 pub struct Fake {
     pub page: AtomicUsize,
@@ -51,6 +52,10 @@ impl Service for Fake {
                     let records = vec![Record { data, ..Record::default() }];
                     Ok(Output::GetRecords(GetRecordsOutput { records, ..GetRecordsOutput::default() }))
                 }
+                Input::DeleteStream(_) => {
+                    context.hang_up.ask();
+                    Ok(Output::DeleteStream)
+                }
                 Input::DescribeLimits(_) => Err(Error::bare(ErrorCode::InternalFailure)),
                 other => Err(Error::new(ErrorCode::ResourceNotFoundException, other.operation().name())),
             }
@@ -81,6 +86,14 @@ impl Running {
     }
 
     pub fn with(change: impl FnOnce(&mut ServerConfig)) -> Running {
+        Running::start_with(change, None)
+    }
+
+    pub fn with_controls(controls: Arc<dyn TestControls>) -> Running {
+        Running::start_with(|_| {}, Some(controls))
+    }
+
+    fn start_with(change: impl FnOnce(&mut ServerConfig), controls: Option<Arc<dyn TestControls>>) -> Running {
         let mut config = ServerConfig::new("us-east-1", "000000000000");
         config.listen = vec!["127.0.0.1:0".parse().unwrap()];
         config.drain = Duration::from_secs(5);
@@ -91,6 +104,10 @@ impl Running {
             metrics: Arc::new(|| "a_metric 1\n".to_owned()),
         };
         let server = Server::bind(config, Env::real(1), Arc::clone(&fake) as Arc<dyn Service>, health).unwrap();
+        let server = match controls {
+            Some(controls) => server.with_test_controls(controls),
+            None => server,
+        };
         let address = server.addresses()[0];
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
@@ -103,7 +120,7 @@ impl Running {
     pub fn connect(&self) -> Connection {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        Connection { stream, read: Vec::new() }
+        Connection::over(stream)
     }
 
     /// One request on a connection of its own.
@@ -147,12 +164,16 @@ impl Answer {
     }
 }
 
-pub struct Connection {
-    pub stream: TcpStream,
+pub struct Connection<S = TcpStream> {
+    pub stream: S,
     read: Vec<u8>,
 }
 
-impl Connection {
+impl<S: Read + Write> Connection<S> {
+    pub fn over(stream: S) -> Connection<S> {
+        Connection { stream, read: Vec::new() }
+    }
+
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
@@ -234,4 +255,18 @@ pub fn headers(operation: &str) -> String {
 /// A good call.
 pub fn call(operation: &str, body: &str) -> String {
     post(&headers(operation), body)
+}
+
+/// A good call for a client of HTTP/2.
+pub fn request(operation: &str, body: &'static str) -> http::Request<Full<Bytes>> {
+    http::Request::post("http://localhost/")
+        .header("x-amz-target", format!("Kinesis_20131202.{operation}"))
+        .header("content-type", JSON)
+        .header("x-amz-date", "20260101T000000Z")
+        .header(
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=AKID/20260101/eu-west-1/kinesis/aws4_request, SignedHeaders=host, Signature=0",
+        )
+        .body(Full::from(body))
+        .unwrap()
 }

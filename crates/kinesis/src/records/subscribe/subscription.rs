@@ -87,7 +87,7 @@ impl Subscription {
             shard,
             position,
             place,
-            rate: kinesis.config.limits.subscription_bytes_per_second,
+            rate: stream.limits.subscription_bytes_per_second,
             durable,
             news,
             is_caught_up: false,

@@ -9,7 +9,7 @@ use millstream_api::kinesis::{
     CreateStreamInput, DeleteStreamInput, GetRecordsInput, GetRecordsOutput, GetShardIteratorInput, PutRecordInput,
     PutRecordOutput, PutRecordsInput, PutRecordsOutput, PutRecordsRequestEntry, ShardIteratorType, SplitShardInput,
 };
-use millstream_api::{Blob, Context, Error, ErrorCode};
+use millstream_api::{Blob, Context, Error, ErrorCode, HangUp};
 use millstream_catalog::Catalog;
 use millstream_env::Disk as _;
 use millstream_env::sim::{Crash, SimEnv};
@@ -152,6 +152,7 @@ pub(super) fn context(account: &str) -> Context {
         region: "us-east-1".into(),
         access_key: account.into(),
         request_id: String::new(),
+        hang_up: HangUp::default(),
     }
 }
 

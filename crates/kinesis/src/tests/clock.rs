@@ -1,0 +1,111 @@
+//! Domain time as tests move it: what waits for it, and what a restart makes of it.
+
+use millstream_env::{ClockState, Rate};
+
+use super::*;
+use crate::{ClockReading, OpenError};
+
+const HOUR: u64 = 3_600_000;
+
+fn for_tests(config: KinesisConfig) -> KinesisConfig {
+    KinesisConfig { virtual_clock: true, ..config }
+}
+
+fn advance(world: &World, ms: u64) -> ClockReading {
+    world.machine.block_on(world.kinesis.move_clock(ms, None)).expect("an end").expect("a step")
+}
+
+fn rate(world: &World, times: u64) -> ClockReading {
+    let rate = Rate::from_thousandths(times * 1000);
+    world.machine.block_on(world.kinesis.move_clock(0, rate)).expect("an end").expect("a rate")
+}
+
+#[test]
+fn a_step_ends_transitions_before_it_is_answered() {
+    let world = World::new(for_tests(config()));
+    world.create("s", 1);
+    assert_eq!(world.summary("s").stream_status, StreamStatus::Creating);
+    let before = world.kinesis.clock();
+    let after = advance(&world, 500);
+    assert_eq!((after.now_ms, after.ahead_ms), (before.now_ms + 500, 500));
+    assert_eq!(world.summary("s").stream_status, StreamStatus::Active);
+}
+
+#[test]
+fn a_rate_shortens_the_way_to_what_is_due() {
+    let world = World::new(for_tests(config()));
+    world.create("s", 1);
+    assert_eq!(world.kinesis.until_next_due(), Some(Duration::from_millis(500)));
+    rate(&world, 50);
+    assert_eq!(world.kinesis.until_next_due(), Some(Duration::from_millis(10)));
+    world.pass(10);
+    assert_eq!(world.summary("s").stream_status, StreamStatus::Active);
+}
+
+#[test]
+fn quotas_per_day_are_refilled_by_a_step() {
+    let world = World::new(for_tests(at_once()));
+    world.create("s", 1);
+    for target in [2, 1, 2, 1, 2, 1, 2, 1, 2, 1] {
+        world.call(scale("s", target)).expect("within the quota");
+    }
+    assert_eq!(world.error(scale("s", 2)).code, ErrorCode::LimitExceededException);
+    advance(&world, 24 * HOUR);
+    world.call(scale("s", 2)).expect("a new day");
+}
+
+#[test]
+fn a_restart_goes_on_from_a_step_and_trusts_the_clock() {
+    for how in [Crash::Kill, Crash::PowerLoss] {
+        let world = World::on_disk(machine(1), for_tests(at_once())).unwrap_or_else(|_| panic!("starts"));
+        world.create("s", 1);
+        let before = advance(&world, 1_000 * HOUR);
+        let machine = world.crash(how);
+        machine.clock.advance(1_000);
+        let world = World::on_disk(machine, for_tests(at_once())).unwrap_or_else(|_| panic!("starts again"));
+        let after = world.kinesis.clock();
+        assert_eq!((after.now_ms, after.ahead_ms), (before.now_ms + 1_000, before.ahead_ms));
+        assert_eq!(world.machine.env().clock.state(), ClockState::Trusted);
+    }
+}
+
+#[test]
+fn time_does_not_go_back_over_a_crash_at_any_rate() {
+    for times in [1, 60, 3_600, 86_400] {
+        let world = World::on_disk(machine(1), for_tests(at_once())).unwrap_or_else(|_| panic!("starts"));
+        rate(&world, times);
+        for _ in 0..50 {
+            world.pass(250);
+        }
+        let before = world.kinesis.clock().now_ms;
+        let machine = world.crash(Crash::PowerLoss);
+        let world = World::on_disk(machine, for_tests(at_once())).unwrap_or_else(|_| panic!("starts again"));
+        let after = world.kinesis.clock();
+        assert!(after.now_ms >= before, "at {times}: {} ms back", before - after.now_ms);
+        assert_eq!(after.rate, Rate::REAL);
+    }
+}
+
+#[test]
+fn a_clean_stop_keeps_time_exactly() {
+    let world = World::on_disk(machine(1), for_tests(at_once())).unwrap_or_else(|_| panic!("starts"));
+    rate(&world, 3_600);
+    world.pass(1_000);
+    let before = world.kinesis.clock();
+    world.machine.block_on(world.kinesis.close());
+    let machine = world.crash(Crash::Kill);
+    let world = World::on_disk(machine, for_tests(at_once())).unwrap_or_else(|_| panic!("starts again"));
+    assert_eq!(world.kinesis.clock(), ClockReading { rate: Rate::REAL, ..before });
+}
+
+#[test]
+fn only_a_server_for_tests_takes_over_a_clock_that_was_moved() {
+    let world = World::on_disk(machine(1), for_tests(at_once())).unwrap_or_else(|_| panic!("starts"));
+    advance(&world, 25 * HOUR);
+    let machine = world.crash(Crash::Kill);
+    let log = engine(&machine).expect("a log");
+    let catalog = Catalog::open(&machine.env(), Path::new("/data/catalog")).expect("a catalog");
+    let hooks = Hooks { authorizer: Arc::new(AllowAll), meter: Arc::new(NoMeter) };
+    let refused = Kinesis::open(machine.env(), log, catalog, at_once(), hooks);
+    assert!(matches!(refused.err(), Some(OpenError::VirtualClock { ahead_seconds: 90_000 })));
+}
