@@ -130,6 +130,15 @@ class World:
 
         return waiting.until(attempt, f"{operation} is not throttled")["answer"]
 
+    def patiently_refused(self, operation: str, **members: Any) -> tuple[str, str]:
+        """What `refused` gives, once the refusal is not about the rate of calls."""
+
+        def attempt() -> tuple[str, str] | None:
+            code, message = self.refused(operation, **members)
+            return None if code == "LimitExceededException" and message.startswith("Rate exceeded") else (code, message)
+
+        return waiting.until(attempt, f"{operation} is not throttled")
+
     def shards(self, name: str, **members: Any) -> list[dict[str, Any]]:
         return self.call("ListShards", StreamName=name, **members)["Shards"]
 

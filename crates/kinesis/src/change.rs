@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::load::History;
 use crate::resolve::Address;
 use crate::service::Kinesis;
-use crate::state::{ConsumerRecord, StreamRecord};
+use crate::state::StreamRecord;
 use crate::stream::{Stream, Streams};
 use crate::texts;
 
@@ -184,9 +184,9 @@ impl Kinesis {
                 }
                 for stream in &gone {
                     let record = &stream.view().record;
+                    let consumers = record.consumers.iter().map(|consumer| consumer.second()).max().unwrap_or(0);
                     tx.delete::<StreamRecord>(&record.key())?;
                     tx.delete::<History>(&History::key_of(record.incarnation))?;
-                    let consumers = record.consumers.iter().map(ConsumerRecord::second).max().unwrap_or(0);
                     tx.put(&Tombstone {
                         account: record.account.clone(),
                         region: record.region.clone(),
@@ -208,7 +208,7 @@ impl Kinesis {
     }
 
     /// Runs `work` on the pool while no other change is made.
-    async fn exclusively<T: Send + 'static>(
+    pub(crate) async fn exclusively<T: Send + 'static>(
         &self,
         work: impl FnOnce(&arc_swap::ArcSwap<Streams>, &Catalog) -> Result<T, ChangeError> + Send + 'static,
     ) -> Result<T, ChangeError> {

@@ -154,6 +154,10 @@ pub struct Limits {
     pub streams_in_transition: Limit,
     /// Tags of a stream or of a consumer.
     pub tags: Limit,
+    /// Bytes of a resource policy.
+    pub resource_policy_bytes: Limit,
+    /// Warm throughput of an on-demand stream, MiB/s.
+    pub warm_throughput_mibps: Limit,
     /// Registered consumers of a stream.
     pub consumers: Limit,
     /// The same if the account has the minimum throughput billing commitment.
@@ -201,6 +205,8 @@ impl Limits {
             on_demand_write_bytes_per_second_in_region: Limit::of(200 * MIB),
             streams_in_transition: Limit::of(5),
             tags: Limit::of(50),
+            resource_policy_bytes: Limit::of(20 << 10),
+            warm_throughput_mibps: Limit::of(10 << 10),
             consumers: Limit::of(20),
             consumers_with_commitment: Limit::of(50),
             consumers_creating: Limit::of(5),
@@ -234,6 +240,8 @@ impl Limits {
             on_demand_write_bytes_per_second_in_region: Limit::NONE,
             streams_in_transition: Limit::NONE,
             tags: Limit::NONE,
+            resource_policy_bytes: Limit::NONE,
+            warm_throughput_mibps: Limit::NONE,
             consumers: Limit::NONE,
             consumers_with_commitment: Limit::NONE,
             consumers_creating: Limit::NONE,
@@ -297,6 +305,14 @@ impl Limits {
         } else {
             self.on_demand_write_bytes_per_second_in_region
         }
+    }
+
+    /// Warm throughput of an on-demand stream in `region`, MiB/s: no more than the stream may grow to, and bounded whatever
+    /// the limits, since each MiB/s is a shard.
+    pub fn warm_throughput(&self, region: &str) -> u64 {
+        const GUARD: u64 = 100_000;
+        let growth = self.on_demand_write_bytes_per_second(region).get().map_or(GUARD, |bytes| bytes / MIB);
+        self.warm_throughput_mibps.get().unwrap_or(GUARD).min(growth).min(GUARD)
     }
 
     /// Whether a shard takes all that comes.

@@ -167,6 +167,7 @@ impl Kinesis {
                 if name.is_some_and(|name| name != &*address.name) {
                     return Err(texts::stream_name_and_arn_differ());
                 }
+                check_world(context, operation, &address, arn)?;
                 address
             }
             (None, Some(name)) => Address {
@@ -176,9 +177,6 @@ impl Kinesis {
             },
             (None, None) => return Err(texts::stream_name_or_arn_required()),
         };
-        if address.account != context.account {
-            return Err(texts::cross_account(&context.account, operation.name(), &address.arn()));
-        }
         self.admit(context, operation, &address)?;
         Ok(address)
     }
@@ -225,7 +223,7 @@ impl Kinesis {
         let limits = match call_rate(operation) {
             None => return true,
             Some((RateScope::Stream, _)) => self.limits_of(account, region, stream),
-            Some(_) => Arc::clone(&self.limits.all),
+            Some((RateScope::Account, _)) => Arc::clone(&self.limits.all),
         };
         let now = self.env.clock.monotonic();
         let is_allowed = self.call_rates.admit(&limits, operation, account, region, stream, now);
@@ -264,6 +262,18 @@ impl Kinesis {
     pub(crate) fn allow(&self, context: &Context, operation: Operation, on: Resource<'_>) -> Result<(), Error> {
         self.hooks.authorizer.allow(context, operation, on)
     }
+}
+
+/// Refuses what an ARN names in another region or account than the caller's: a region knows nothing of the others, and
+/// accounts are let in by nothing yet.
+pub(crate) fn check_world(context: &Context, operation: Operation, address: &Address, arn: &str) -> Result<(), Error> {
+    if address.region != context.region {
+        return Err(texts::arn_of_other_region(arn, &context.region));
+    }
+    if address.account != context.account {
+        return Err(texts::cross_account(&context.account, operation.name(), arn));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -57,6 +57,9 @@ pub enum Distribution {
     #[default]
     #[serde(rename = "USER_PARTITION_KEY")]
     UserPartitionKey,
+    /// The service, which spreads them evenly over the open shards.
+    #[serde(rename = "AUTO")]
+    Auto,
 }
 
 /// Where an enhanced fan-out consumer stands in its life.
@@ -172,6 +175,9 @@ pub struct StreamRecord {
     /// Its resource policy, as it was put.
     #[serde(default)]
     pub policy: Option<String>,
+    /// The warm throughput that was asked for, MiB/s. In force only while the account has a billing commitment.
+    #[serde(default)]
+    pub warm_throughput_mibps: Option<u32>,
     /// When UpdateShardCount was called with success in the last 24 hours, ms since the epoch.
     pub scaling_calls: Vec<u64>,
     /// When the capacity mode was switched in the last 24 hours, ms since the epoch.

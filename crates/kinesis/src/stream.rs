@@ -1,8 +1,8 @@
 //! Streams at run time: what the data plane reads, without locks.
 
-use std::cmp::Ordering;
+use std::cmp;
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -27,10 +27,12 @@ pub struct Stream {
     pub limits: Arc<Limits>,
     /// Token buckets of its shards.
     pub throttle: StreamThrottle,
-    /// Who is subscribed to its shards.
-    pub(crate) subscriptions: Subscriptions,
     /// What was written to it lately, while it is in on-demand mode.
     pub(crate) load: Load,
+    /// Counts the places given to records while the service spreads them over the shards.
+    pub(crate) turn: AtomicUsize,
+    /// Who is subscribed to its shards.
+    pub(crate) subscriptions: Subscriptions,
     view: ArcSwap<View>,
     log: OnceLock<Arc<dyn StreamLog>>,
     news: watch::Sender<News>,
@@ -94,6 +96,7 @@ impl Stream {
             incarnation: record.incarnation,
             load: Load::default(),
             throttle: StreamThrottle::default(),
+            turn: AtomicUsize::new(0),
             subscriptions: Subscriptions::default(),
             view: ArcSwap::from_pointee(View::new(record)),
             log: OnceLock::new(),
@@ -116,6 +119,13 @@ impl Stream {
     /// The log; `None` while the stream is being created, or if its log is missing.
     pub fn log(&self) -> Option<&Arc<dyn StreamLog>> {
         self.log.get()
+    }
+
+    /// The shard that the record `ahead` places from now gets its turn on, while the service spreads records over the
+    /// shards, if none is skipped.
+    pub(crate) fn shard_in_turn(&self, view: &View, ahead: usize) -> Option<ShardIndex> {
+        let (turn, shards) = (self.turn.load(Ordering::Relaxed), view.routes.shards());
+        shards.get(turn.wrapping_add(ahead).checked_rem(shards.len())?).copied()
     }
 
     /// The name of its log.
@@ -178,7 +188,7 @@ pub struct Streams {
     by_incarnation: HashMap<u64, Arc<Stream>>,
 }
 
-fn order(stream: &Stream, account: &str, region: &str, name: &str) -> Ordering {
+fn order(stream: &Stream, account: &str, region: &str, name: &str) -> cmp::Ordering {
     (&*stream.address.account, &*stream.address.region, &*stream.address.name).cmp(&(account, region, name))
 }
 
@@ -206,7 +216,7 @@ impl Streams {
 
     /// The streams of one world, by name.
     pub fn of(&self, account: &str, region: &str) -> &[Arc<Stream>] {
-        let start = self.sorted.partition_point(|s| order(s, account, region, "") == Ordering::Less);
+        let start = self.sorted.partition_point(|s| order(s, account, region, "") == cmp::Ordering::Less);
         let len =
             self.sorted[start..].partition_point(|s| &*s.address.account == account && &*s.address.region == region);
         &self.sorted[start..start + len]

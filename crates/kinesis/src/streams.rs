@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_api::kinesis::{
-    CreateStreamInput, DeleteStreamInput, ListStreamsInput, ListStreamsOutput, Operation, RecordDistributionStrategy,
-    StreamMode, StreamSummary,
+    CreateStreamInput, DeleteStreamInput, ListStreamsInput, ListStreamsOutput, Operation, StreamMode, StreamSummary,
 };
 use millstream_api::{Context, Error};
 use millstream_env::RandomExt;
@@ -13,6 +12,7 @@ use millstream_env::RandomExt;
 use crate::autoscale::FEWEST;
 use crate::change::ChangeError;
 use crate::describe::{mode_shape, status_shape, timestamp};
+use crate::distribution::distribution_of;
 use crate::hash::initial_ranges;
 use crate::hooks::Resource;
 use crate::limits::Limits;
@@ -32,14 +32,13 @@ impl Kinesis {
     pub(crate) async fn create_stream(&self, context: &Context, input: CreateStreamInput<'_>) -> Result<(), Error> {
         let address = self.address(context, Operation::CreateStream, Some(&input.stream_name), None)?;
         let (mode, shard_count) = capacity(&input)?;
-        if input.warm_throughput_mibps.is_some() {
-            return Err(texts::warm_throughput_needs_commitment());
+        let warm_throughput_mibps =
+            self.requested_warm(&self.limits.of(&address), &address, mode, input.warm_throughput_mibps)?;
+        let shard_count = shard_count.max(warm_throughput_mibps.unwrap_or(0));
+        let distribution = input.record_distribution_strategy.as_ref().map(distribution_of).unwrap_or_default();
+        if distribution == Distribution::Auto && mode == Mode::Provisioned {
+            return Err(texts::distribution_needs_on_demand(&address.name));
         }
-        let distribution = match input.record_distribution_strategy {
-            None | Some(RecordDistributionStrategy::UserPartitionKey) => Distribution::UserPartitionKey,
-            Some(_) if mode == Mode::Provisioned => return Err(texts::distribution_needs_on_demand(&address.name)),
-            Some(_) => return Err(texts::auto_distribution_unsupported()),
-        };
         let tags: BTreeMap<String, String> =
             input.tags.into_iter().flatten().map(|(k, v)| (k.into_owned(), v.into_owned())).collect();
         check_tags(&address, Tagging::Add, tags.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]))?;
@@ -95,6 +94,7 @@ impl Kinesis {
                 // A tombstone has seen to it that this is later than what an earlier stream's consumers had.
                 latest_consumer_second: create_second.saturating_sub(1),
                 policy: None,
+                warm_throughput_mibps,
                 scaling_calls: Vec::new(),
                 mode_switches: Vec::new(),
                 plan: Some(Plan { due_ms, work: Work::Create }),

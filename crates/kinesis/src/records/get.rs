@@ -86,9 +86,11 @@ impl Kinesis {
         if address.account != context.account {
             return Err(texts::cross_account(&context.account, Operation::GetRecords.name(), &address.arn()));
         }
-        // A caller of another region has to say by ARN that it means this one.
-        if address.region != context.region && input.stream_arn.is_none() {
-            return Err(texts::invalid_iterator());
+        if address.region != context.region {
+            return Err(match input.stream_arn.as_deref() {
+                Some(arn) => texts::arn_of_other_region(arn, &context.region),
+                None => texts::invalid_iterator(),
+            });
         }
         self.allow(context, Operation::GetRecords, Resource::Stream(&address))?;
         Ok(iterator)

@@ -4,9 +4,12 @@ mod get;
 mod iterator;
 mod page;
 mod put;
+mod spread;
 mod start;
 mod subscribe;
 mod write;
+
+pub(crate) use write::Place;
 
 use millstream_api::Error;
 use millstream_log::ReadError;

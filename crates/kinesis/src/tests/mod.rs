@@ -1,8 +1,10 @@
 //! The service through its front door, over a log in memory or the segment engine on a simulated disk.
 
+mod account_settings;
 mod clock;
 mod consumers;
 mod crashes;
+mod distribution;
 mod driver;
 mod limits;
 mod listing;
@@ -10,6 +12,7 @@ mod on_demand;
 mod pace;
 mod plans;
 mod reset;
+mod resources;
 mod settings;
 mod shards;
 mod streams;
