@@ -26,6 +26,17 @@ EITHER: list[tuple[str, dict[str, Any]]] = [
     ("UpdateShardCount", {"TargetShardCount": 1, "ScalingType": "UNIFORM_SCALING"}),
 ]
 
+# Each operation that takes an ARN only, the member that takes it, and what else it needs.
+ARN_ONLY: list[tuple[str, str, dict[str, Any]]] = [
+    ("UpdateStreamMode", "StreamARN", {"StreamModeDetails": {"StreamMode": "PROVISIONED"}}),
+    ("UpdateMaxRecordSize", "StreamARN", {"MaxRecordSizeInKiB": 1024}),
+    ("UpdateStreamRecordDistributionStrategy", "StreamARN", {"RecordDistributionStrategy": "USER_PARTITION_KEY"}),
+    ("GetResourcePolicy", "ResourceARN", {}),
+    ("TagResource", "ResourceARN", {"Tags": {"a": "b"}}),
+    ("ListTagsForResource", "ResourceARN", {}),
+    ("UntagResource", "ResourceARN", {"TagKeys": ["a"]}),
+]
+
 
 @pytest.mark.parametrize(("operation", "members"), EITHER, ids=[operation for operation, _ in EITHER])
 def test_name_arn_both_or_neither(free_world: World, operation: str, members: dict[str, Any]) -> None:
@@ -94,6 +105,35 @@ def test_another_accounts_arn_is_refused(world: World) -> None:
     stranger = World(world.server)
     for operation, members in EITHER[:6]:
         assert stranger.refused(operation, StreamARN=world.arn(name), **members)[0] == "AccessDeniedException", operation
+
+
+@pytest.mark.parametrize(("operation", "member", "members"), ARN_ONLY, ids=[operation for operation, *_ in ARN_ONLY])
+def test_operations_that_take_an_arn(free_world: World, operation: str, member: str, members: dict[str, Any]) -> None:
+    name = free_world.create()
+    arn = free_world.arn(name)
+    free_world.call(operation, **{member: arn}, **members)
+    # StreamId is accepted with anything. SDKs would send it to AWS, so it goes by hand.
+    answer = free_world.http.call(operation, {member: arn, "StreamId": "abcdefghij0123456789-abc", **members})
+    assert answer.status == 200, answer.body
+    assert free_world.refused(operation, **{member: free_world.arn("nowhere")}, **members) == (
+        "ResourceNotFoundException", f"Stream nowhere under account {free_world.account} not found.",
+    )
+    stranger = World(free_world.server)
+    code, message = stranger.refused(operation, **{member: arn}, **members)
+    assert code == "AccessDeniedException"
+    assert f"is not authorized to perform: kinesis:{operation} on resource: {arn}" in message
+
+
+def test_an_arn_of_another_region_is_refused(world: World) -> None:
+    name = world.create()
+    world.put(name)
+    abroad = World(world.server, account=world.account, region="eu-west-1")
+    arn = world.arn(name)
+    refusal = ("InvalidArgumentException", f"{arn} is not in the region eu-west-1.")
+    for operation, members in EITHER[:6]:
+        assert abroad.refused(operation, StreamARN=arn, **members) == refusal, operation
+    assert abroad.refused("ListTagsForResource", ResourceARN=arn) == refusal
+    assert abroad.refused("GetRecords", ShardIterator=world.iterator(name), StreamARN=arn) == refusal
 
 
 def test_another_accounts_iterator_is_refused(world: World) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
+from support import waiting
 from support.server import Server, run
-from support.worlds import World
+from support.worlds import MAX_HASH, World
 
 CONFIG = """
 [limits]
@@ -159,3 +161,69 @@ def test_a_switch_of_mode_keeps_the_shards_and_has_its_rules(own_server: Server)
     assert world.refused("UpdateStreamMode", StreamARN=arn, StreamModeDetails={"StreamMode": "ON_DEMAND"}) == (
         "LimitExceededException", f"Rate exceeded for stream {name} under account {world.account}.",
     )
+
+
+# A shard takes 1,000 bytes a second here, so that a few records load it for a minute.
+ON_DEMAND = """
+[limits]
+scale = "none"
+
+[[limits.streams]]
+name = "*"
+shard_write_bytes_per_second = 1000
+on_demand_write_bytes_per_second_in_large_region = 20000
+"""
+
+
+def test_on_demand_streams_grow_with_their_load_and_shrink_a_month_later(tmp_path: Path) -> None:
+    config = tmp_path / "millstream.toml"
+    config.write_text(ON_DEMAND)
+    flags = ["--transition-delay", "0ms", "--config", str(config), "--test-controls"]
+    with Server(tmp_path / "data", *flags) as server:
+        world = World(server)
+        name = world.create_on_demand()
+
+        def advance(by: str) -> None:
+            body = json.dumps({"advance": by}).encode()
+            answer = world.http.send(
+                path="/_millstream/clock", headers={"Content-Type": "application/json"}, body=body
+            )
+            assert answer.status == 200, answer.body
+
+        def open_count() -> int:
+            """How many shards are open. They tile the hash keys, and children know their parents."""
+            shards = {shard["ShardId"]: shard for shard in world.shards(name)}
+            for filter_type in ("AT_LATEST", "AT_TRIM_HORIZON"):
+                listed = [shard["HashKeyRange"] for shard in world.shards(name, ShardFilter={"Type": filter_type})]
+                ranges = sorted((int(keys["StartingHashKey"]), int(keys["EndingHashKey"])) for keys in listed)
+                assert (ranges[0][0], ranges[-1][1]) == (0, MAX_HASH)
+                assert all(lower[1] + 1 == upper[0] for lower, upper in zip(ranges, ranges[1:]))
+            for shard in shards.values():
+                parent = shards.get(shard.get("ParentShardId", ""))
+                assert parent is None or "EndingSequenceNumber" in parent["SequenceNumberRange"]
+            return len(world.open_shards(name))
+
+        # 55,000 bytes for each shard: 8 shards have room for twice that in a minute.
+        records = [
+            {"Data": bytes(54_999), "PartitionKey": "k", "ExplicitHashKey": str(quarter << 126)} for quarter in range(4)
+        ]
+        advance("1m")
+        assert world.call("PutRecords", StreamName=name, Records=records)["FailedRecordCount"] == 0
+        assert open_count() == 4
+        # The clock goes on by itself, so the put may have come to lie in the minute before.
+        advance("1m")
+        waiting.until(lambda: open_count() == 8, "the stream has grown")
+        assert world.active(name)["OpenShardCount"] == 8
+        # What was written is read, through the parents and on.
+        for quarter in range(4):
+            assert len(world.read(name, f"shardId-{quarter:012}")) == 1
+        world.call("PutRecords", StreamName=name, Records=records)
+
+        server.restart()
+        advance("29d")
+        assert open_count() == 8
+        advance("2d")
+        waiting.until(lambda: open_count() < 8, "the stream has begun to shrink")
+        for _ in range(3):
+            advance("25h")
+        waiting.until(lambda: open_count() == 4, "the stream is as small as a new one")

@@ -8,6 +8,8 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
+from support import cbor
+
 ACCOUNT = "000000000000"
 JSON = "application/x-amz-json-1.1"
 CBOR = "application/x-amz-cbor-1.1"
@@ -33,6 +35,9 @@ class Answer:
 
     def json(self) -> Any:
         return json.loads(self.body)
+
+    def cbor(self) -> Any:
+        return cbor.decode(self.body)
 
 
 class Http:
@@ -68,6 +73,11 @@ class Http:
             },
             body=payload,
         )
+
+    def call_in_cbor(self, operation: str, body: Any = None, indefinite: bool = True, **headers: str) -> Answer:
+        """A well-formed call in CBOR. `body` is a value, or bytes to be sent as they are."""
+        payload = body if isinstance(body, bytes) else cbor.encode({} if body is None else body, indefinite)
+        return self.call(operation, payload, Content_Type=CBOR, **headers)
 
     def error(self, operation: str, body: Any = None) -> tuple[int, str, str | None]:
         """Status, `__type` and message of a call that must fail."""

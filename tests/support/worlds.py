@@ -130,6 +130,15 @@ class World:
 
         return waiting.until(attempt, f"{operation} is not throttled")["answer"]
 
+    def patiently_refused(self, operation: str, **members: Any) -> tuple[str, str]:
+        """What `refused` gives, once the refusal is not about the rate of calls."""
+
+        def attempt() -> tuple[str, str] | None:
+            code, message = self.refused(operation, **members)
+            return None if code == "LimitExceededException" and message.startswith("Rate exceeded") else (code, message)
+
+        return waiting.until(attempt, f"{operation} is not throttled")
+
     def shards(self, name: str, **members: Any) -> list[dict[str, Any]]:
         return self.call("ListShards", StreamName=name, **members)["Shards"]
 
@@ -159,6 +168,23 @@ class World:
             if not page["Records"] and page["MillisBehindLatest"] == 0:
                 break
         return records
+
+    def register(self, name: str, consumer: str = "consumer", **members: Any) -> str:
+        """Registers a consumer of a stream, waits until it is ACTIVE, and returns its ARN."""
+        answer = self.patiently("RegisterStreamConsumer", StreamARN=self.arn(name), ConsumerName=consumer, **members)
+        arn = answer["Consumer"]["ConsumerARN"]
+        waiting.until(
+            lambda: self.patiently("DescribeStreamConsumer", ConsumerARN=arn)["ConsumerDescription"]["ConsumerStatus"] == "ACTIVE",
+            f"{consumer} is ACTIVE",
+        )
+        return arn
+
+    def subscribe(self, consumer: str, shard: str = "shardId-000000000000", kind: str = "LATEST", **position: Any) -> Any:
+        """The events of a subscription. The server has accepted it; closing it is the caller's."""
+        answer = self.call(
+            "SubscribeToShard", ConsumerARN=consumer, ShardId=shard, StartingPosition={"Type": kind, **position}
+        )
+        return answer["EventStream"]
 
     def put(self, name: str, data: bytes = b"data", key: str = "key", **members: Any) -> dict[str, Any]:
         return self.call("PutRecord", StreamName=name, Data=data, PartitionKey=key, **members)

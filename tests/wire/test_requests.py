@@ -253,10 +253,3 @@ def test_broken_http_is_answered_or_closed(http: Http) -> None:
             answer = raw.recv(65536)
             assert answer == b"" or answer.startswith(b"HTTP/1."), answer
     assert http.call("ListStreams").status == 200
-
-
-def test_cbor_is_refused_in_cbor(http: Http) -> None:
-    answer = http.send(headers={**TARGET, **authorization(), "Content-Type": CBOR}, body=b"\xa0")
-    assert (answer.status, answer.headers["content-type"]) == (400, CBOR)
-    assert b"UnsupportedOperationException" in answer.body
-    assert b"AWS_CBOR_DISABLE=true" in answer.body

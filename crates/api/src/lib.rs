@@ -7,7 +7,7 @@
 //! * [`Encode`] writes a shape through an [`Encoder`], which a wire format implements;
 //! * [`Validate`](validate::Validate) checks a shape against the model's constraints, in AWS's words.
 //!
-//! This crate knows no wire format: JSON (and later CBOR) live in the server.
+//! This crate knows no wire format: JSON and CBOR live in the server.
 
 mod decode;
 mod encode;

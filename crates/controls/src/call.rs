@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millstream_api::Context;
 use millstream_api::kinesis::{Input, Operation};
-use millstream_kinesis::{Address, Kinesis, ShardIndex, parse_shard_id};
+use millstream_kinesis::{Address, Kinesis, ResourceAddress, ShardIndex, parse_shard_id};
 
 /// A call that a fault may be applied to.
 pub(crate) struct Call<'a> {
@@ -27,7 +27,7 @@ impl<'a> Call<'a> {
             Call { context, operation, stream: None, shards: Vec::new(), iterator_issued: None, placed: None };
         let (name, arn) = names(input);
         call.stream = match (arn, name) {
-            (Some(arn), _) => Address::from_arn(stream_part(arn)),
+            (Some(arn), _) => ResourceAddress::from_arn(arn).map(|resource| resource.stream().clone()),
             (None, Some(name)) => Some(Address {
                 account: Arc::clone(&context.account),
                 region: Arc::clone(&context.region),
@@ -77,11 +77,6 @@ impl<'a> Call<'a> {
 
 fn shards<const N: usize>(ids: [&str; N]) -> Vec<ShardIndex> {
     ids.into_iter().filter_map(parse_shard_id).collect()
-}
-
-/// The stream's ARN that a consumer's begins with, or the ARN as it is.
-fn stream_part(arn: &str) -> &str {
-    arn.split_once("/consumer/").map_or(arn, |(stream, _)| stream)
 }
 
 /// The names by which a request names its stream, or a consumer of it.

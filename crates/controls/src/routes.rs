@@ -188,8 +188,7 @@ impl Controls {
 /// The rate of a number, to three decimals.
 fn rate_of(number: f64) -> Option<Rate> {
     let thousandths = (number * 1000.0).round();
-    // Of a number that is none of these the comparison says no.
-    if thousandths >= 0.0 && thousandths <= 1e12 { Rate::from_thousandths(thousandths as u64) } else { None }
+    if (0.0..=1e12).contains(&thousandths) { Rate::from_thousandths(thousandths as u64) } else { None }
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refused> {

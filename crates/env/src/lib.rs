@@ -1,4 +1,4 @@
-//! What the outside world gives to Millstream: time, randomness, a disk and threads.
+//! What the outside world gives to Millstream: time, timers, randomness, a disk and threads.
 //!
 //! Everything else in the workspace receives an [`Env`] instead of reaching for the operating system, so that the same
 //! code runs on a real machine and in a simulation that replays from a seed. `clippy.toml` enforces it.
@@ -11,6 +11,7 @@ pub mod real;
 pub mod runtime;
 mod server_clock;
 pub mod sim;
+mod timer;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub use disk::{Disk, DiskEntry, DiskFile, OpenMode};
 pub use pool::{Job, Pool};
 pub use random::{Random, RandomExt};
 pub use server_clock::{ClockState, Rate, ServerClock};
+pub use timer::Timer;
 
 /// The outside world, handed to every component.
 #[derive(Clone)]
@@ -27,6 +29,8 @@ pub struct Env {
     pub disk: Arc<dyn Disk>,
     /// Domain time (slewed, never back); see [`ServerClock`].
     pub clock: Arc<ServerClock>,
+    /// Waiting for time to pass.
+    pub timer: Arc<dyn Timer>,
     /// Random bytes.
     pub random: Arc<dyn Random>,
     /// Threads for blocking work.
@@ -39,6 +43,7 @@ impl Env {
         Env {
             disk: Arc::new(real::RealDisk),
             clock: Arc::new(ServerClock::new(Arc::new(real::RealClock::new()))),
+            timer: Arc::new(runtime::RuntimeTimer),
             random: Arc::new(real::RealRandom),
             pool: Arc::new(real::ThreadPool::new(io_threads)),
         }

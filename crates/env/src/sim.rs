@@ -4,8 +4,8 @@
 mod disk;
 mod rng;
 
-use std::future::Future;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -16,25 +16,29 @@ use parking_lot::Mutex;
 pub use disk::{Crash, SimDisk};
 pub use rng::SimRandom;
 
-use crate::{Clock, Env, Job, Pool, Random, RandomExt, ServerClock};
+use crate::{Clock, Env, Job, Pool, Random, RandomExt, ServerClock, Timer};
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
 pub struct SimClock {
     wall: AtomicU64,
-    monotonic: AtomicU64,
+    monotonic: Arc<AtomicU64>,
+    /// Those who wait for it to move.
+    sleepers: Arc<Mutex<Vec<Waker>>>,
 }
 
 impl SimClock {
     /// A clock whose wall time is `wall` ms.
     pub fn new(wall: u64) -> SimClock {
-        SimClock { wall: AtomicU64::new(wall), monotonic: AtomicU64::new(0) }
+        SimClock { wall: AtomicU64::new(wall), monotonic: Arc::default(), sleepers: Arc::default() }
     }
 
     /// Lets `ms` pass.
     pub fn advance(&self, ms: u64) {
         self.wall.fetch_add(ms, Ordering::Relaxed);
         self.monotonic.fetch_add(ms, Ordering::Relaxed);
+        let sleepers = std::mem::take(&mut *self.sleepers.lock());
+        sleepers.into_iter().for_each(Waker::wake);
     }
 
     /// Steps the wall clock alone.
@@ -50,6 +54,23 @@ impl Clock for SimClock {
 
     fn monotonic(&self) -> Duration {
         Duration::from_millis(self.monotonic.load(Ordering::Relaxed))
+    }
+}
+
+/// Sleeps until the clock was moved far enough.
+impl Timer for SimClock {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let (monotonic, sleepers) = (Arc::clone(&self.monotonic), Arc::clone(&self.sleepers));
+        let due = self.monotonic() + duration;
+        Box::pin(poll_fn(move |context| {
+            // Under the lock: the clock moves before it looks for sleepers.
+            let mut sleepers = sleepers.lock();
+            if Duration::from_millis(monotonic.load(Ordering::Relaxed)) >= due {
+                return Poll::Ready(());
+            }
+            sleepers.push(context.waker().clone());
+            Poll::Pending
+        }))
     }
 }
 
@@ -95,6 +116,7 @@ impl SimEnv {
         let env = Env {
             disk: Arc::clone(&disk) as _,
             clock: Arc::new(ServerClock::new(Arc::clone(&clock) as Arc<dyn Clock>)),
+            timer: Arc::clone(&clock) as _,
             random: Arc::clone(&random) as _,
             pool: Arc::clone(&pool) as _,
         };

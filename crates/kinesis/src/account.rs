@@ -23,8 +23,9 @@ impl Kinesis {
             open_shard_count: to_i32(provisioned_shards(world)),
             on_demand_stream_count: to_i32(on_demand_streams(world)),
             on_demand_stream_count_limit: self.limits.all.on_demand_streams.to_i32(),
-            channel_count: None,
-            channel_count_limit: None,
+            // There are none yet; a stream may have two.
+            channel_count: Some(0),
+            channel_count_limit: Some(self.limits.all.on_demand_streams.to_i32().saturating_mul(2)),
         })
     }
 }

@@ -58,7 +58,7 @@ impl Capacity {
     }
 
     /// Shards that have room for twice such a minute.
-    fn shards_for(&self, minute: Volume) -> u32 {
+    pub(crate) fn shards_for(&self, minute: Volume) -> u32 {
         let need = |amount: u64, limit: Option<u64>| {
             limit.map_or(0, |limit| amount.saturating_mul(2).div_ceil(limit.saturating_mul(60).max(1)))
         };
@@ -204,7 +204,7 @@ pub fn steps(decision: &Decision, open: &[OpenShard], mut next: ShardIndex) -> O
         Decision::Keep => Some(Vec::new()),
         Decision::Even(target) => {
             let open: Vec<(ShardIndex, HashRange)> = open.iter().map(|shard| (shard.index, shard.range)).collect();
-            scaling::plan(&open, *target, next)
+            scaling::grow(&open, *target, next)
         }
         Decision::Split(shards) => shards
             .iter()

@@ -77,7 +77,7 @@ impl Versioned for StreamRecord {
 }
 
 /// What is remembered of a deleted stream: a stream created under its name must be later than all its shards, or its
-/// sequence numbers could be taken for theirs.
+/// sequence numbers could be taken for theirs. And later than all its consumers, for the same reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tombstone {
     account: String,
@@ -184,13 +184,14 @@ impl Kinesis {
                 }
                 for stream in &gone {
                     let record = &stream.view().record;
+                    let consumers = record.consumers.iter().map(|consumer| consumer.second()).max().unwrap_or(0);
                     tx.delete::<StreamRecord>(&record.key())?;
                     tx.delete::<History>(&History::key_of(record.incarnation))?;
                     tx.put(&Tombstone {
                         account: record.account.clone(),
                         region: record.region.clone(),
                         name: record.name.clone(),
-                        latest_second: record.latest_second,
+                        latest_second: record.latest_second.max(record.latest_consumer_second).max(consumers),
                     })?;
                 }
                 Ok::<(), CatalogError>(())
@@ -199,7 +200,7 @@ impl Kinesis {
             left.drop_all(|stream| gone.iter().any(|one| one.incarnation == stream.incarnation));
             streams.store(Arc::new(left));
             for stream in &gone {
-                stream.announce();
+                stream.announce_failure();
             }
             Ok(())
         })
@@ -207,7 +208,7 @@ impl Kinesis {
     }
 
     /// Runs `work` on the pool while no other change is made.
-    async fn exclusively<T: Send + 'static>(
+    pub(crate) async fn exclusively<T: Send + 'static>(
         &self,
         work: impl FnOnce(&arc_swap::ArcSwap<Streams>, &Catalog) -> Result<T, ChangeError> + Send + 'static,
     ) -> Result<T, ChangeError> {

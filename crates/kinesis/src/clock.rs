@@ -119,11 +119,17 @@ impl Kinesis {
     pub async fn move_clock(&self, step: u64, rate: Option<Rate>) -> Result<ClockReading, CatalogError> {
         {
             let _writing = self.stamped.writing.lock().await;
-            self.write_stamp(step, rate.unwrap_or_else(|| self.env.clock.rate())).await?;
-            self.env.clock.move_ahead(step);
-            if let Some(rate) = rate {
-                self.env.clock.set_rate(rate);
+            let clock = &self.env.clock;
+            let before = clock.rate();
+            let rate = rate.unwrap_or(before);
+            // While the stamp is being written nothing is gained that it does not know of.
+            clock.set_rate(Rate::REAL);
+            let written = self.write_stamp(step, rate).await;
+            if written.is_ok() {
+                clock.move_ahead(step);
             }
+            clock.set_rate(if written.is_ok() { rate } else { before });
+            written?;
         }
         self.tick().await;
         self.wake.notify_one();

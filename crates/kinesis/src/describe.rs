@@ -2,14 +2,15 @@
 
 use millstream_api::kinesis::{
     DescribeStreamInput, DescribeStreamOutput, DescribeStreamSummaryInput, DescribeStreamSummaryOutput, EncryptionType,
-    EnhancedMetrics, HashKeyRange, MetricsName, Operation, RecordDistributionStrategy, SequenceNumberRange, Shard,
-    StreamDescription, StreamDescriptionSummary, StreamMode, StreamModeDetails, StreamStatus,
+    EnhancedMetrics, HashKeyRange, MetricsName, Operation, SequenceNumberRange, Shard, StreamDescription,
+    StreamDescriptionSummary, StreamMode, StreamModeDetails, StreamStatus,
 };
 use millstream_api::{Context, Error, Timestamp};
 
+use crate::distribution::distribution_shape;
 use crate::sequence::SequenceNumber;
 use crate::service::Kinesis;
-use crate::state::{Distribution, Metric, Mode, ShardRecord, Status, StreamRecord, parse_shard_id, shard_id};
+use crate::state::{Metric, Mode, ShardRecord, Status, StreamRecord, parse_shard_id, shard_id};
 use crate::texts;
 
 /// Most shards in one answer of DescribeStream, whatever Limit says.
@@ -69,9 +70,8 @@ impl Kinesis {
         )?;
         let view = stream.view();
         let record = &view.record;
-        let distribution = match record.distribution {
-            Distribution::UserPartitionKey => RecordDistributionStrategy::UserPartitionKey,
-        };
+        let distribution = distribution_shape(record.distribution);
+        let open = self.listed_shards(record).filter(|s| s.is_open()).count();
         Ok(DescribeStreamSummaryOutput {
             stream_description_summary: StreamDescriptionSummary {
                 stream_name: record.name.clone(),
@@ -84,9 +84,9 @@ impl Kinesis {
                 enhanced_monitoring: monitoring_shape(record),
                 encryption_type: Some(EncryptionType::None),
                 key_id: None,
-                open_shard_count: to_i32(self.listed_shards(record).filter(|s| s.is_open()).count()),
-                consumer_count: Some(0),
-                warm_throughput: None,
+                open_shard_count: to_i32(open),
+                consumer_count: Some(to_i32(record.consumers.len())),
+                warm_throughput: self.warm_throughput_shape(record, open),
                 max_record_size_in_kib: Some(to_i32(record.max_record_kib)),
                 channel_count: Some(0),
                 record_distribution_strategy: (record.mode == Mode::OnDemand).then_some(distribution),

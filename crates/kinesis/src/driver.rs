@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
+use millstream_env::ServerClock;
 use tokio::sync::{MutexGuard, Notify};
 
 use crate::plans::PlanError;
@@ -33,6 +34,8 @@ const TRIMS_AFTER_START: (u64, u64) = (10_000, 60_000);
 pub(crate) struct Troubles {
     /// By incarnation: plans that failed.
     pub(crate) plans: BTreeMap<u64, Trouble>,
+    /// By incarnation: consumers whose status could not be changed.
+    pub(crate) consumers: BTreeMap<u64, Trouble>,
     /// By incarnation: retention that failed.
     pub(crate) retention: BTreeMap<u64, Trouble>,
     /// What was found at start.
@@ -42,7 +45,7 @@ pub(crate) struct Troubles {
 #[derive(Debug)]
 pub(crate) struct Trouble {
     what: String,
-    retry_ms: u64,
+    pub(crate) retry_ms: u64,
 }
 
 impl Kinesis {
@@ -60,12 +63,16 @@ impl Kinesis {
             // Of a stream that has gone meanwhile nothing is wrong any more.
             let mut troubles = self.troubles.lock();
             troubles.plans.retain(|incarnation, _| streams.by_incarnation(*incarnation).is_some());
+            troubles.consumers.retain(|incarnation, _| streams.by_incarnation(*incarnation).is_some());
             troubles.retention.retain(|incarnation, _| streams.by_incarnation(*incarnation).is_some());
             troubles.found.retain(|found| found.stream.is_none_or(|stream| streams.by_incarnation(stream).is_some()));
         }
         let plans: Vec<&Arc<Stream>> =
             streams.all().iter().filter(|s| self.plan_due(s).is_some_and(|due| due <= now)).collect();
         all(plans.into_iter().map(|stream| self.drive_if_free(stream)).collect()).await;
+        let consumers: Vec<&Arc<Stream>> =
+            streams.all().iter().filter(|s| self.consumers_due(s).is_some_and(|due| due <= now)).collect();
+        all(consumers.into_iter().map(|stream| self.settle_consumers_and_note(stream)).collect()).await;
         let mut trims = Vec::new();
         for stream in streams.all() {
             if trims.len() < TRIMS_PER_TICK && stream.trim_due.load(Ordering::Relaxed) <= now {
@@ -81,12 +88,15 @@ impl Kinesis {
         self.stamp_clock(false).await;
     }
 
-    /// When the next plan or trim is due, ms since the epoch; `None` if nothing is planned. May lie in the past.
+    /// When the next plan, consumer or trim is due, ms since the epoch; `None` if nothing is planned. May lie in the past.
     pub fn next_due(&self) -> Option<u64> {
         self.streams()
             .all()
             .iter()
-            .flat_map(|stream| [self.plan_due(stream), Some(stream.trim_due.load(Ordering::Relaxed))])
+            .flat_map(|stream| {
+                let trim = stream.trim_due.load(Ordering::Relaxed);
+                [self.plan_due(stream), self.consumers_due(stream), Some(trim)]
+            })
             .flatten()
             .min()
     }
@@ -117,13 +127,14 @@ impl Kinesis {
         }
         let troubles = self.troubles.lock();
         problems.extend(troubles.found.iter().map(|found| found.line.clone()));
-        problems.extend(troubles.plans.values().chain(troubles.retention.values()).map(|t| t.what.clone()));
+        let kinds = [&troubles.plans, &troubles.consumers, &troubles.retention];
+        problems.extend(kinds.into_iter().flat_map(BTreeMap::values).map(|t| t.what.clone()));
         problems
     }
 
     /// Records that arrived before this have expired.
     pub(crate) fn horizon(&self, record: &StreamRecord) -> u64 {
-        self.env.clock.retention_now().saturating_sub(record.retention_ms()).max(record.floor_ms)
+        horizon(&self.env.clock, record)
     }
 
     /// When retention is enforced first on a stream that has just appeared.
@@ -172,8 +183,13 @@ impl Kinesis {
         self.note(stream, "a change is stuck", result, |troubles| &mut troubles.plans);
         if failed {
             // Puts that wait for the shards to come must not wait for ever.
-            stream.announce();
+            stream.announce_failure();
         }
+    }
+
+    pub(crate) async fn settle_consumers_and_note(&self, stream: &Arc<Stream>) {
+        let result = self.settle_consumers(stream).await;
+        self.note(stream, "a consumer's status could not be changed", result, |troubles| &mut troubles.consumers);
     }
 
     async fn trim_and_note(&self, stream: &Arc<Stream>) {
@@ -219,6 +235,11 @@ impl Kinesis {
         }
         Ok(())
     }
+}
+
+/// Records of the stream that arrived before this have expired.
+pub(crate) fn horizon(clock: &ServerClock, record: &StreamRecord) -> u64 {
+    clock.retention_now().saturating_sub(record.retention_ms()).max(record.floor_ms)
 }
 
 /// When retention is enforced first on a stream that was there at the start.

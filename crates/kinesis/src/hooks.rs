@@ -82,6 +82,11 @@ pub trait Meter: Send + Sync + 'static {
     fn outgoing(&self, stream: &Stream, shard: ShardIndex, records: u64, bytes: u64, age_ms: u64) {
         let _ = (stream, shard, records, bytes, age_ms);
     }
+    /// An event was given to the subscription of a consumer to a shard, perhaps without records; after it the consumer was
+    /// `behind_ms` behind the shard's newest record.
+    fn pushed(&self, stream: &Stream, shard: ShardIndex, consumer: &str, records: u64, bytes: u64, behind_ms: i64) {
+        let _ = (stream, shard, consumer, records, bytes, behind_ms);
+    }
     /// `count` records or calls were turned away.
     fn refused(&self, why: Refusal, count: u64) {
         let _ = (why, count);

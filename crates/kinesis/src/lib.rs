@@ -32,6 +32,7 @@ mod records;
 mod reset;
 mod resolve;
 mod resource_tags;
+mod resources;
 mod retention;
 pub mod scaling;
 pub mod sequence;

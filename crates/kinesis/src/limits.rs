@@ -127,6 +127,8 @@ pub struct Limits {
     pub shard_read_calls_per_second: Limit,
     /// GetShardIterator calls that a shard answers, per second.
     pub shard_iterator_calls_per_second: Limit,
+    /// Bytes (data and partition keys) that a subscription gives of a shard to a consumer, per second.
+    pub subscription_bytes_per_second: Limit,
     /// Dry runs that a stream answers, per second, of all operations together.
     pub dry_runs_per_second: Limit,
     /// Whether the rates of control-plane calls are limited (each operation has its own, see [`crate::throttle`]).
@@ -150,8 +152,18 @@ pub struct Limits {
     pub on_demand_write_bytes_per_second_in_region: Limit,
     /// Streams of an account in a region that are in CREATING or DELETING at once.
     pub streams_in_transition: Limit,
-    /// Tags of a stream.
+    /// Tags of a stream or of a consumer.
     pub tags: Limit,
+    /// Bytes of a resource policy.
+    pub resource_policy_bytes: Limit,
+    /// Warm throughput of an on-demand stream, MiB/s.
+    pub warm_throughput_mibps: Limit,
+    /// Registered consumers of a stream.
+    pub consumers: Limit,
+    /// The same if the account has the minimum throughput billing commitment.
+    pub consumers_with_commitment: Limit,
+    /// Consumers of a stream that are in CREATING at once.
+    pub consumers_creating: Limit,
     /// Longest retention, in hours.
     pub retention_hours: Limit,
     /// How many times more, or less, shards one UpdateShardCount may make.
@@ -180,6 +192,7 @@ impl Limits {
             shard_read_bytes_per_second: Limit::of(2 * MIB),
             shard_read_calls_per_second: Limit::of(5),
             shard_iterator_calls_per_second: Limit::of(5),
+            subscription_bytes_per_second: Limit::of(2 * MIB),
             dry_runs_per_second: Limit::of(1),
             call_rates: true,
             call_rates_scale: Scale::ONE,
@@ -192,6 +205,11 @@ impl Limits {
             on_demand_write_bytes_per_second_in_region: Limit::of(200 * MIB),
             streams_in_transition: Limit::of(5),
             tags: Limit::of(50),
+            resource_policy_bytes: Limit::of(20 << 10),
+            warm_throughput_mibps: Limit::of(10 << 10),
+            consumers: Limit::of(20),
+            consumers_with_commitment: Limit::of(50),
+            consumers_creating: Limit::of(5),
             retention_hours: Limit::of(8760),
             update_shard_count_factor: Limit::of(2),
             update_shard_count_shards: Limit::of(10_000),
@@ -209,6 +227,7 @@ impl Limits {
             shard_read_bytes_per_second: Limit::NONE,
             shard_read_calls_per_second: Limit::NONE,
             shard_iterator_calls_per_second: Limit::NONE,
+            subscription_bytes_per_second: Limit::NONE,
             dry_runs_per_second: Limit::NONE,
             call_rates: false,
             call_rates_scale: Scale::ONE,
@@ -221,6 +240,11 @@ impl Limits {
             on_demand_write_bytes_per_second_in_region: Limit::NONE,
             streams_in_transition: Limit::NONE,
             tags: Limit::NONE,
+            resource_policy_bytes: Limit::NONE,
+            warm_throughput_mibps: Limit::NONE,
+            consumers: Limit::NONE,
+            consumers_with_commitment: Limit::NONE,
+            consumers_creating: Limit::NONE,
             retention_hours: Limit::NONE,
             update_shard_count_factor: Limit::NONE,
             update_shard_count_shards: Limit::NONE,
@@ -241,6 +265,7 @@ impl Limits {
             shard_read_bytes_per_second: by(self.shard_read_bytes_per_second),
             shard_read_calls_per_second: by(self.shard_read_calls_per_second),
             shard_iterator_calls_per_second: by(self.shard_iterator_calls_per_second),
+            subscription_bytes_per_second: by(self.subscription_bytes_per_second),
             dry_runs_per_second: by(self.dry_runs_per_second),
             call_rates_scale: self.call_rates_scale.times(scale),
             on_demand_write_bytes_per_second_in_large_region: by(self.on_demand_write_bytes_per_second_in_large_region),
@@ -259,6 +284,7 @@ impl Limits {
             shard_read_bytes_per_second: Limit::NONE,
             shard_read_calls_per_second: Limit::NONE,
             shard_iterator_calls_per_second: Limit::NONE,
+            subscription_bytes_per_second: Limit::NONE,
             dry_runs_per_second: Limit::NONE,
             call_rates: false,
             on_demand_write_bytes_per_second_in_large_region: Limit::NONE,
@@ -279,6 +305,14 @@ impl Limits {
         } else {
             self.on_demand_write_bytes_per_second_in_region
         }
+    }
+
+    /// Warm throughput of an on-demand stream in `region`, MiB/s: no more than the stream may grow to, and bounded whatever
+    /// the limits, since each MiB/s is a shard.
+    pub fn warm_throughput(&self, region: &str) -> u64 {
+        const GUARD: u64 = 100_000;
+        let growth = self.on_demand_write_bytes_per_second(region).get().map_or(GUARD, |bytes| bytes / MIB);
+        self.warm_throughput_mibps.get().unwrap_or(GUARD).min(growth).min(GUARD)
     }
 
     /// Whether a shard takes all that comes.

@@ -191,7 +191,8 @@ fn check_filter(filter: &ShardFilter<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_listable(record: &StreamRecord, address: &Address) -> Result<(), Error> {
+/// The parts of a stream can be listed while it has them.
+pub(crate) fn check_listable(record: &StreamRecord, address: &Address) -> Result<(), Error> {
     match record.status {
         Status::Active | Status::Updating => Ok(()),
         status => Err(texts::stream_not_active(&address.name, &address.account, status.as_str())),

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use millstream_catalog::CatalogError;
 
-use crate::autoscale::{Capacity, Decision, OpenShard, Situation, decide, steps};
+use crate::autoscale::{Capacity, Decision, FEWEST, OpenShard, Situation, decide, steps};
 use crate::change::ChangeError;
 use crate::load::{History, MINUTE, Minute};
 use crate::service::Kinesis;
@@ -69,15 +69,26 @@ impl Kinesis {
             made_ms: shard.parent.map(|_| shard.opened_ms),
         });
         let open: Vec<OpenShard> = shards.collect();
+        let floor_shards = self.warm_throughput(record).unwrap_or(0);
         let decision = stream.load.learn(record.incarnation, now, |history, recent| {
             history.retain(|shard| record.shard(shard).is_some_and(|shard| shard.is_open()));
             let recent: Vec<&Minute> = recent.iter().collect();
-            decide(&Situation { open: &open, history, recent: &recent, capacity, floor_shards: 0, now_ms: now })
+            decide(&Situation { open: &open, history, recent: &recent, capacity, floor_shards, now_ms: now })
         });
         if decision != Decision::Keep {
             tracing::info!(stream = %stream.address.arn(), shards = open.len(), ?decision, "on-demand scaling");
         }
         (decision, open)
+    }
+
+    /// How many shards an on-demand stream takes for what was written to it: it is not merged below that.
+    pub(crate) fn shards_in_need(&self, stream: &Stream, record: &StreamRecord) -> u32 {
+        if record.mode != Mode::OnDemand {
+            return FEWEST;
+        }
+        let (capacity, now) = (Capacity::of(&stream.limits, &record.region), self.now());
+        let peak = stream.load.learn(record.incarnation, now, |history, _| history.peak(now));
+        capacity.shards_for(peak).max(FEWEST)
     }
 
     /// Saves the histories that have changed, if that is due; at once with `always`.

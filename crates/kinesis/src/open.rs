@@ -10,6 +10,7 @@ use millstream_log::Log;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::account_settings::{AccountSettings, Accounts};
 use crate::clock::{Stamped, start_clock};
 use crate::driver::{Troubles, first_trim_after_start};
 use crate::hooks::Hooks;
@@ -55,7 +56,9 @@ impl Kinesis {
     ) -> Result<Arc<Kinesis>, OpenError> {
         start_clock(&env, &catalog, config.virtual_clock)?;
         let tokens = TokenKeys::load(&env, &config.token_keys)?;
-        let records = catalog.transact_blocking(|tx| tx.scan::<StreamRecord>(&Key::all()))?;
+        let (records, accounts) = catalog.transact_blocking(|tx| {
+            Ok::<_, CatalogError>((tx.scan::<StreamRecord>(&Key::all())?, tx.scan::<AccountSettings>(&Key::all())?))
+        })?;
         let mut histories = load_histories(&catalog, &records)?;
         let limits = LimitTable { all: Arc::new(config.limits.clone()), streams: config.stream_limits.clone() };
         let started = env.clock.now();
@@ -81,6 +84,7 @@ impl Kinesis {
             stamped: Stamped::default(),
             loads_saved: AtomicU64::new(started),
             streams: Arc::new(ArcSwap::from_pointee(Streams::new(streams))),
+            accounts: Arc::new(ArcSwap::from_pointee(Accounts::new(accounts))),
             changing: Arc::default(),
             wake: Arc::new(Notify::new()),
             troubles: Mutex::new(Troubles { found, ..Troubles::default() }),

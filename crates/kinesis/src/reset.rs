@@ -42,8 +42,9 @@ pub enum ResetError {
 }
 
 impl Kinesis {
-    /// Removes every stream of the worlds, whatever state it is in, and forgets what was counted against call rates.
-    /// All is gone when this returns; how many streams that were. Streams that are created meanwhile may stay.
+    /// Removes every stream of the worlds, whatever state it is in, and the settings of their accounts, and forgets what
+    /// was counted against call rates. All is gone when this returns; how many streams that were. Streams that are created
+    /// meanwhile may stay.
     ///
     /// The way is DeleteStream's, so that a crash on it leaves streams that are DELETING.
     ///
@@ -63,6 +64,11 @@ impl Kinesis {
         let present = Arc::clone(&self.streams());
         let mut gone: Vec<Arc<Stream>> =
             chosen.iter().filter(|s| present.by_incarnation(s.incarnation).is_some()).map(Arc::clone).collect();
+        self.call_rates.forget(|account, region| worlds.contain(account, region));
+        self.forget_settings(worlds).await?;
+        if gone.is_empty() {
+            return Ok(0);
+        }
         let due_ms = self.now();
         self.change_all(&gone, move |record| {
             if record.status == Status::Creating {
@@ -83,7 +89,6 @@ impl Kinesis {
         let failed = failed.into_inner();
         gone.retain(|stream| failed.iter().all(|(incarnation, _)| *incarnation != stream.incarnation));
         self.remove(&gone).await?;
-        self.call_rates.forget(|account, region| worlds.contain(account, region));
         drop(driving);
         match failed.into_iter().next() {
             Some((_, error)) => {

@@ -167,6 +167,7 @@ impl Kinesis {
                 if name.is_some_and(|name| name != &*address.name) {
                     return Err(texts::stream_name_and_arn_differ());
                 }
+                check_world(context, operation, &address, arn)?;
                 address
             }
             (None, Some(name)) => Address {
@@ -176,9 +177,6 @@ impl Kinesis {
             },
             (None, None) => return Err(texts::stream_name_or_arn_required()),
         };
-        if address.account != context.account {
-            return Err(texts::cross_account(&context.account, operation.name(), &address.arn()));
-        }
         self.admit(context, operation, &address)?;
         Ok(address)
     }
@@ -194,6 +192,11 @@ impl Kinesis {
     /// Whether the caller may do `operation` on the stream of that name, now.
     fn admit(&self, context: &Context, operation: Operation, address: &Address) -> Result<(), Error> {
         self.allow(context, operation, Resource::Stream(address))?;
+        self.admit_stream_call(operation, address)
+    }
+
+    /// Counts a call on a stream, or refuses it.
+    pub(crate) fn admit_stream_call(&self, operation: Operation, address: &Address) -> Result<(), Error> {
         let Address { account, region, name } = address;
         if self.admit_call(operation, account, region, name) {
             Ok(())
@@ -211,17 +214,21 @@ impl Kinesis {
         }
     }
 
-    fn admit_call(&self, operation: Operation, account: &str, region: &str, stream: &str) -> bool {
+    /// Counts a call on a target as [`crate::throttle::CallRates`] names it; false if it is one too many.
+    pub(crate) fn admit_call(&self, operation: Operation, account: &str, region: &str, target: &str) -> bool {
         if !self.is_paced() {
             return true;
         }
         let limits = match call_rate(operation) {
             None => return true,
-            Some((RateScope::Stream, _)) => self.limits_of(account, region, stream),
-            Some(_) => Arc::clone(&self.limits.all),
+            Some((RateScope::Account, _)) => Arc::clone(&self.limits.all),
+            Some((RateScope::Stream, _)) => self.limits_of(account, region, target),
+            Some((RateScope::Subscription, _)) => {
+                self.limits_of(account, region, target.split('/').next().unwrap_or(target))
+            }
         };
         let now = self.env.clock.monotonic();
-        let is_allowed = self.call_rates.admit(&limits, operation, account, region, stream, now);
+        let is_allowed = self.call_rates.admit(&limits, operation, account, region, target, now);
         if !is_allowed {
             self.hooks.meter.refused(Refusal::CallRate, 1);
         }
@@ -257,6 +264,18 @@ impl Kinesis {
     pub(crate) fn allow(&self, context: &Context, operation: Operation, on: Resource<'_>) -> Result<(), Error> {
         self.hooks.authorizer.allow(context, operation, on)
     }
+}
+
+/// Refuses what an ARN names in another region or account than the caller's: a region knows nothing of the others, and
+/// accounts are let in by nothing yet.
+pub(crate) fn check_world(context: &Context, operation: Operation, address: &Address, arn: &str) -> Result<(), Error> {
+    if address.region != context.region {
+        return Err(texts::arn_of_other_region(arn, &context.region));
+    }
+    if address.account != context.account {
+        return Err(texts::cross_account(&context.account, operation.name(), arn));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

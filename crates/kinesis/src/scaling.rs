@@ -1,10 +1,12 @@
-//! What UpdateShardCount does: a series of splits and merges that leaves `target` shards of equal size.
+//! What UpdateShardCount does: a series of splits and merges that leaves `target` shards of equal size. And what warm
+//! throughput does: splits only ([`grow`]).
 //!
 //! The target ranges are made one after the other, from the lowest hash key up: the shard that reaches over the target
 //! range's end is split there, then the shards inside the target range are merged, left to right, into one. AWS's own
 //! traces (2 to 4, 4 to 2, 4 to 5, and 4 to 3 with its shard ids) come out the same.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 
 use millstream_log::ShardIndex;
 
@@ -85,6 +87,32 @@ pub fn plan(open: &[(ShardIndex, HashRange)], target: u32, mut next: ShardIndex)
                 break;
             }
         }
+    }
+    Some(steps)
+}
+
+/// The steps from the `open` shards to `target` by splits alone, the widest shard in half each time; new shards are
+/// numbered from `next` on. No steps if there are as many already. `None` if there is nothing to split, or shard numbers
+/// run out.
+pub fn grow(open: &[(ShardIndex, HashRange)], target: u32, next: ShardIndex) -> Option<Vec<Step>> {
+    // Of shards of the same width the lowest is first.
+    let entry = |shard: Planned| (shard.range.end - shard.range.start, Reverse(shard.range.start), shard.index);
+    let mut left: BinaryHeap<_> =
+        open.iter().map(|(index, range)| entry(Planned { index: *index, range: *range })).collect();
+    let mut steps = Vec::new();
+    let mut number = next;
+    while left.len() < target as usize {
+        let (width, Reverse(start), parent) = left.pop()?;
+        let range = HashRange { start, end: start + width };
+        let at = start + width / 2 + 1;
+        if !range.allows_split_at(at) || number >= i32::MAX as u32 {
+            return None;
+        }
+        let lower = Planned { index: number, range: HashRange { start, end: at - 1 } };
+        let upper = Planned { index: number + 1, range: HashRange { start: at, end: range.end } };
+        number += 2;
+        steps.push(Step::Split { parent, children: [lower, upper] });
+        left.extend([entry(lower), entry(upper)]);
     }
     Some(steps)
 }

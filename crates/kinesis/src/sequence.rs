@@ -78,6 +78,13 @@ impl SequenceNumber {
         SequenceNumber::new(create, offset.saturating_add(1), create.max(arrival / 1000), shard)
     }
 
+    /// A number between that of the record before `next` and that of the record at `next`, whatever both are, as long as
+    /// none before `next` arrived in a later second than `latest`: a fan-out continuation number.
+    pub fn before(create: u64, shard: ShardIndex, next: Offset, latest: u64) -> SequenceNumber {
+        // The index of the record before, with a time that it cannot have.
+        SequenceNumber::new(create, next, create.max(latest).saturating_add(1), shard)
+    }
+
     /// Creation of the shard, logical seconds.
     pub fn create(&self) -> u64 {
         self.create

@@ -14,6 +14,7 @@ use millstream_log::Log;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::account_settings::Accounts;
 use crate::hooks::Hooks;
 use crate::limits::{LimitTable, Limits, StreamLimits};
 use crate::stream::Streams;
@@ -66,7 +67,8 @@ pub struct Kinesis {
     pub(crate) stamped: crate::clock::Stamped,
     pub(crate) loads_saved: AtomicU64,
     pub(crate) streams: Arc<ArcSwap<Streams>>,
-    /// Held over a change of the catalog and of what `streams` shows of it, so that both go in the same order.
+    pub(crate) accounts: Arc<ArcSwap<Accounts>>,
+    /// Held over a change of the catalog and of what `streams` and `accounts` show of it, so that both go in the same order.
     pub(crate) changing: Arc<tokio::sync::Mutex<()>>,
     /// Wakes the driver of [`Kinesis::tick`].
     pub(crate) wake: Arc<Notify>,

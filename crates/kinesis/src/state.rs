@@ -57,6 +57,9 @@ pub enum Distribution {
     #[default]
     #[serde(rename = "USER_PARTITION_KEY")]
     UserPartitionKey,
+    /// The service, which spreads them evenly over the open shards.
+    #[serde(rename = "AUTO")]
+    Auto,
 }
 
 /// Where an enhanced fan-out consumer stands in its life.
@@ -78,11 +81,12 @@ pub enum ConsumerStatus {
 pub struct ConsumerRecord {
     /// Its name, unique among the stream's consumers.
     pub name: String,
-    /// When it was registered, ms since the epoch. The second of it is part of its ARN.
+    /// When it was registered, ms since the epoch. The second of it is part of its ARN: it is later than that of every
+    /// consumer that had the name before.
     pub created_ms: u64,
     /// Where it stands.
     pub status: ConsumerStatus,
-    /// When it leaves CREATING or DELETING, ms since the epoch; nothing while it is ACTIVE.
+    /// When it leaves CREATING or DELETING, ms since the epoch; nothing while it is ACTIVE, or if it goes with its stream.
     pub due_ms: Option<u64>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
@@ -164,9 +168,16 @@ pub struct StreamRecord {
     /// Its enhanced fan-out consumers, by name.
     #[serde(default)]
     pub consumers: Vec<ConsumerRecord>,
+    /// The highest second that a consumer which is gone was registered in. New ones get a higher one, so that no
+    /// consumer's ARN ever names another.
+    #[serde(default)]
+    pub latest_consumer_second: u64,
     /// Its resource policy, as it was put.
     #[serde(default)]
     pub policy: Option<String>,
+    /// The warm throughput that was asked for, MiB/s. In force only while the account has a billing commitment.
+    #[serde(default)]
+    pub warm_throughput_mibps: Option<u32>,
     /// When UpdateShardCount was called with success in the last 24 hours, ms since the epoch.
     pub scaling_calls: Vec<u64>,
     /// When the capacity mode was switched in the last 24 hours, ms since the epoch.
@@ -252,12 +263,41 @@ impl StreamRecord {
 
     /// The consumer of that name.
     pub fn consumer(&self, name: &str) -> Option<&ConsumerRecord> {
-        self.consumers.iter().find(|consumer| consumer.name == name)
+        self.consumers.binary_search_by(|consumer| (*consumer.name).cmp(name)).ok().map(|at| &self.consumers[at])
+    }
+
+    /// Adds a consumer where its name belongs.
+    pub(crate) fn add_consumer(&mut self, consumer: ConsumerRecord) {
+        let at = self.consumers.partition_point(|other| other.name < consumer.name);
+        self.consumers.insert(at, consumer);
+    }
+
+    /// Lets the consumers whose time has come be ACTIVE, or go.
+    pub(crate) fn settle_consumers(&mut self, now_ms: u64) {
+        let is_due = |consumer: &ConsumerRecord| consumer.due_ms.is_some_and(|due| due <= now_ms);
+        for consumer in self.consumers.iter_mut().filter(|c| is_due(c) && c.status == ConsumerStatus::Creating) {
+            (consumer.status, consumer.due_ms) = (ConsumerStatus::Active, None);
+        }
+        let latest = &mut self.latest_consumer_second;
+        self.consumers.retain(|consumer| {
+            let is_gone = is_due(consumer) && consumer.status == ConsumerStatus::Deleting;
+            if is_gone {
+                *latest = (*latest).max(consumer.second());
+            }
+            !is_gone
+        });
     }
 
     /// The shards that a shard was split or merged into, by index.
     pub fn children(&self, of: ShardIndex) -> impl Iterator<Item = &ShardRecord> {
         self.shards.iter().filter(move |s| s.parent == Some(of) || s.adjacent_parent == Some(of))
+    }
+}
+
+impl ConsumerRecord {
+    /// The second of its ARN.
+    pub fn second(&self) -> u64 {
+        self.created_ms / 1000
     }
 }
 

@@ -1,8 +1,8 @@
 //! Streams at run time: what the data plane reads, without locks.
 
-use std::cmp::Ordering;
+use std::cmp;
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::hash::Routes;
 use crate::limits::{LimitTable, Limits};
 use crate::load::Load;
+use crate::records::Subscriptions;
 use crate::resolve::Address;
 use crate::state::{ShardIndex, ShardRecord, Status, StreamRecord};
 use crate::throttle::StreamThrottle;
@@ -28,14 +29,26 @@ pub struct Stream {
     pub throttle: StreamThrottle,
     /// What was written to it lately, while it is in on-demand mode.
     pub(crate) load: Load,
+    /// Counts the places given to records while the service spreads them over the shards.
+    pub(crate) turn: AtomicUsize,
+    /// Who is subscribed to its shards.
+    pub(crate) subscriptions: Subscriptions,
     view: ArcSwap<View>,
     log: OnceLock<Arc<dyn StreamLog>>,
-    /// Counts views, and failures to bring about the next one.
-    news: watch::Sender<u64>,
+    news: watch::Sender<News>,
     /// Held by whoever drives the stream's plan.
     pub(crate) driving: tokio::sync::Mutex<()>,
     /// When retention is enforced on its files next, ms since the epoch.
     pub(crate) trim_due: AtomicU64,
+}
+
+/// What those hear who wait for another view. Counts only.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct News {
+    /// How often there was another one.
+    views: u64,
+    /// How often it became known that the one which a change should bring does not come, for now or for ever.
+    failures: u64,
 }
 
 /// The world and name of a record's stream.
@@ -83,9 +96,11 @@ impl Stream {
             incarnation: record.incarnation,
             load: Load::default(),
             throttle: StreamThrottle::default(),
+            turn: AtomicUsize::new(0),
+            subscriptions: Subscriptions::default(),
             view: ArcSwap::from_pointee(View::new(record)),
             log: OnceLock::new(),
-            news: watch::Sender::new(0),
+            news: watch::Sender::default(),
             driving: tokio::sync::Mutex::new(()),
             trim_due: AtomicU64::new(trim_due),
         }
@@ -106,6 +121,13 @@ impl Stream {
         self.log.get()
     }
 
+    /// The shard that the record `ahead` places from now gets its turn on, while the service spreads records over the
+    /// shards, if none is skipped.
+    pub(crate) fn shard_in_turn(&self, view: &View, ahead: usize) -> Option<ShardIndex> {
+        let (turn, shards) = (self.turn.load(Ordering::Relaxed), view.routes.shards());
+        shards.get(turn.wrapping_add(ahead).checked_rem(shards.len())?).copied()
+    }
+
     /// The name of its log.
     pub fn log_id(&self) -> LogId {
         LogId {
@@ -115,16 +137,24 @@ impl Stream {
         }
     }
 
-    /// Waits until there is another view than the one of record version `seen`, or until it is known that the change
-    /// that should bring it has failed. An append that met a closed shard waits here before it routes again.
-    pub async fn changed_since(&self, seen: u64) {
-        let mut news = self.news.subscribe();
-        news.mark_unchanged();
-        if self.view().record.version != seen {
-            return;
+    /// Waits until the view shows the shard as closed, or until it is known that the change which should bring that view
+    /// has failed. An append that met a closed shard waits here before it routes again. Other changes of the stream may
+    /// come first.
+    pub async fn shows_closed(&self, shard: ShardIndex) {
+        let mut news = self.news();
+        let failures = news.borrow_and_update().failures;
+        while self.view().shard(shard).is_some_and(ShardRecord::is_open) {
+            // The sender lives as long as `self`.
+            drop(news.changed().await);
+            if news.borrow_and_update().failures != failures {
+                return;
+            }
         }
-        // The sender lives as long as `self`.
-        drop(news.changed().await);
+    }
+
+    /// A watch that is notified when there is another view, or none is to come.
+    pub(crate) fn news(&self) -> watch::Receiver<News> {
+        self.news.subscribe()
     }
 
     pub(crate) fn attach(&self, log: Arc<dyn StreamLog>) {
@@ -134,13 +164,14 @@ impl Stream {
 
     pub(crate) fn show(&self, record: StreamRecord) {
         self.throttle.retain(|shard| record.shard(shard).is_some());
+        self.subscriptions.retain(&record);
         self.view.store(Arc::new(View::new(record)));
-        self.announce();
+        self.news.send_modify(|news| news.views += 1);
     }
 
-    /// Wakes those who wait for another view.
-    pub(crate) fn announce(&self) {
-        self.news.send_modify(|n| *n += 1);
+    /// Wakes those who wait for another view: the change that should bring it has failed, or the stream is gone.
+    pub(crate) fn announce_failure(&self) {
+        self.news.send_modify(|news| news.failures += 1);
     }
 }
 
@@ -152,7 +183,7 @@ pub struct Streams {
     by_incarnation: HashMap<u64, Arc<Stream>>,
 }
 
-fn order(stream: &Stream, account: &str, region: &str, name: &str) -> Ordering {
+fn order(stream: &Stream, account: &str, region: &str, name: &str) -> cmp::Ordering {
     (&*stream.address.account, &*stream.address.region, &*stream.address.name).cmp(&(account, region, name))
 }
 
@@ -180,7 +211,7 @@ impl Streams {
 
     /// The streams of one world, by name.
     pub fn of(&self, account: &str, region: &str) -> &[Arc<Stream>] {
-        let start = self.sorted.partition_point(|s| order(s, account, region, "") == Ordering::Less);
+        let start = self.sorted.partition_point(|s| order(s, account, region, "") == cmp::Ordering::Less);
         let len =
             self.sorted[start..].partition_point(|s| &*s.address.account == account && &*s.address.region == region);
         &self.sorted[start..start + len]

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_api::kinesis::{
-    CreateStreamInput, DeleteStreamInput, ListStreamsInput, ListStreamsOutput, Operation, RecordDistributionStrategy,
-    StreamMode, StreamSummary,
+    CreateStreamInput, DeleteStreamInput, ListStreamsInput, ListStreamsOutput, Operation, StreamMode, StreamSummary,
 };
 use millstream_api::{Context, Error};
 use millstream_env::RandomExt;
@@ -13,13 +12,14 @@ use millstream_env::RandomExt;
 use crate::autoscale::FEWEST;
 use crate::change::ChangeError;
 use crate::describe::{mode_shape, status_shape, timestamp};
+use crate::distribution::distribution_of;
 use crate::hash::initial_ranges;
 use crate::hooks::Resource;
 use crate::limits::Limits;
 use crate::plans::{Plan, Work};
 use crate::resolve::Address;
 use crate::service::Kinesis;
-use crate::state::{Distribution, Mode, ShardRecord, Status, StreamRecord};
+use crate::state::{ConsumerStatus, Distribution, Mode, ShardRecord, Status, StreamRecord};
 use crate::stream::{Stream, Streams};
 use crate::tags::{Tagging, check_tags, is_reserved};
 use crate::texts;
@@ -32,14 +32,13 @@ impl Kinesis {
     pub(crate) async fn create_stream(&self, context: &Context, input: CreateStreamInput<'_>) -> Result<(), Error> {
         let address = self.address(context, Operation::CreateStream, Some(&input.stream_name), None)?;
         let (mode, shard_count) = capacity(&input)?;
-        if input.warm_throughput_mibps.is_some() {
-            return Err(texts::warm_throughput_needs_commitment());
+        let warm_throughput_mibps =
+            self.requested_warm(&self.limits.of(&address), &address, mode, input.warm_throughput_mibps)?;
+        let shard_count = shard_count.max(warm_throughput_mibps.unwrap_or(0));
+        let distribution = input.record_distribution_strategy.as_ref().map(distribution_of).unwrap_or_default();
+        if distribution == Distribution::Auto && mode == Mode::Provisioned {
+            return Err(texts::distribution_needs_on_demand(&address.name));
         }
-        let distribution = match input.record_distribution_strategy {
-            None | Some(RecordDistributionStrategy::UserPartitionKey) => Distribution::UserPartitionKey,
-            Some(_) if mode == Mode::Provisioned => return Err(texts::distribution_needs_on_demand(&address.name)),
-            Some(_) => return Err(texts::auto_distribution_unsupported()),
-        };
         let tags: BTreeMap<String, String> =
             input.tags.into_iter().flatten().map(|(k, v)| (k.into_owned(), v.into_owned())).collect();
         check_tags(&address, Tagging::Add, tags.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]))?;
@@ -92,7 +91,10 @@ impl Kinesis {
                 max_record_kib,
                 distribution,
                 consumers: Vec::new(),
+                // A tombstone has seen to it that this is later than what an earlier stream's consumers had.
+                latest_consumer_second: create_second.saturating_sub(1),
                 policy: None,
+                warm_throughput_mibps,
                 scaling_calls: Vec::new(),
                 mode_switches: Vec::new(),
                 plan: Some(Plan { due_ms, work: Work::Create }),
@@ -108,17 +110,23 @@ impl Kinesis {
             self.resolve(context, Operation::DeleteStream, input.stream_name.as_deref(), input.stream_arn.as_deref())?;
         let (limits, address) = (self.present_limits(), stream.address.clone());
         let due_ms = self.plan_due_from_now();
-        // Streams have no registered consumers, which EnforceConsumerDeletion is about.
+        let enforced = input.enforce_consumer_deletion == Some(true);
         let planned = self.change(&stream, move |record, streams| {
             match record.status {
                 Status::Active | Status::Creating => {}
                 status => return Err(texts::stream_not_active(&address.name, &address.account, status.as_str()).into()),
+            }
+            if !record.consumers.is_empty() && !enforced {
+                return Err(texts::stream_has_consumers(&address.name, &address.account).into());
             }
             if record.status == Status::Creating {
                 // It never had shards that anyone could see.
                 record.shards.clear();
             } else {
                 check_transitions(&limits, &address, streams.of(&address.account, &address.region))?;
+            }
+            for consumer in &mut record.consumers {
+                (consumer.status, consumer.due_ms) = (ConsumerStatus::Deleting, None);
             }
             record.status = Status::Deleting;
             record.plan = Some(Plan { due_ms, work: Work::Delete });

@@ -4,9 +4,10 @@ use millstream_api::kinesis::{Operation, PutRecordsInput};
 use millstream_api::{Context, Error};
 
 use crate::hash::{md5_hash, parse_hash_key};
+use crate::records::Place;
 use crate::resolve::Address;
 use crate::service::Kinesis;
-use crate::state::ShardIndex;
+use crate::state::{Distribution, ShardIndex};
 use crate::texts;
 use crate::token::{PageToken, ShardIterator};
 
@@ -30,24 +31,28 @@ impl Kinesis {
         })
     }
 
-    /// The shard that a record with these keys would go to now. `None` without such a stream, or for keys that make no
-    /// record.
+    /// The shard that a record with these keys would go to now. `None` without such a stream, for keys that make no record,
+    /// and where the service itself spreads the records.
     pub fn shard_of(
         &self,
         stream: &Address,
         partition_key: Option<&str>,
         explicit_hash_key: Option<&str>,
     ) -> Option<ShardIndex> {
-        let key = match (partition_key, explicit_hash_key) {
-            (_, Some(hash)) => parse_hash_key(hash)?,
-            (Some(key), None) => md5_hash(key),
-            (None, None) => return None,
+        let streams = self.streams();
+        let stream = streams.get(&stream.account, &stream.region, &stream.name)?;
+        let view = stream.view();
+        let key = match (view.record.distribution, partition_key, explicit_hash_key) {
+            (Distribution::Auto, ..) => return stream.shard_in_turn(&view, 0),
+            (Distribution::UserPartitionKey, _, Some(hash)) => parse_hash_key(hash)?,
+            (Distribution::UserPartitionKey, Some(key), None) => md5_hash(key),
+            (Distribution::UserPartitionKey, None, None) => return None,
         };
-        self.streams().get(&stream.account, &stream.region, &stream.name)?.view().routes.route(key)
+        view.routes.route(key)
     }
 
     /// Checks a PutRecords as it is checked before it is written, and tells where it goes: the stream, and each record's
-    /// shard, in order.
+    /// shard, in order. Where the service itself spreads the records it is a shard that the record could go to.
     ///
     /// # Errors
     /// What the call itself would answer.
@@ -56,10 +61,14 @@ impl Kinesis {
         context: &Context,
         input: &PutRecordsInput<'_>,
     ) -> Result<(Address, Vec<ShardIndex>), Error> {
-        let (stream, view, records) = self.check_records(context, input)?;
+        let checked = self.check_records(context, input)?;
+        let (stream, view) = (&checked.stream, &checked.view);
         let gone = || texts::stream_not_found(&stream.address.name, &stream.address.account);
-        let shards: Result<Vec<ShardIndex>, Error> =
-            records.iter().map(|record| view.routes.route(record.key).ok_or_else(gone)).collect();
+        let places = checked.records.iter().enumerate().map(|(ahead, record)| match record.place {
+            Place::At(key) => view.routes.route(key),
+            Place::Anywhere => stream.shard_in_turn(view, ahead),
+        });
+        let shards: Result<Vec<ShardIndex>, Error> = places.map(|shard| shard.ok_or_else(gone)).collect();
         Ok((stream.address.clone(), shards?))
     }
 }

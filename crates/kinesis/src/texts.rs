@@ -7,9 +7,11 @@ use millstream_api::{Error, ErrorCode};
 
 use crate::state::{ShardIndex, shard_id};
 
+mod consumers;
 mod control;
 mod data;
 
+pub use consumers::*;
 pub use control::*;
 pub use data::*;
 

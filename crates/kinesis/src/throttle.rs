@@ -14,7 +14,8 @@
 //!
 //! # Reads
 //! A shard answers 5 GetRecords per second and gives 2 MiB per second. A page is not cut to what is left; a page larger than
-//! that forfeits it and is paid back whole, so that calls fail for 5 seconds after 10 MiB.
+//! that forfeits it and is paid back whole, so that calls fail for 5 seconds after 10 MiB. Subscriptions have a bucket of
+//! 2 MiB per second for each consumer and shard, and wait instead of failing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use millstream_api::kinesis::Operation;
 use millstream_log::ShardIndex;
 use parking_lot::Mutex;
 
-use crate::limits::Limits;
+use crate::limits::{Limit, Limits};
 
 /// A level that refills with time, up to a capacity, and may be overdrawn. Counts thousandths, so that each millisecond of a
 /// rate per second is exact.
@@ -257,6 +258,37 @@ impl Writes<'_> {
     }
 }
 
+/// The bytes that a consumer's subscriptions give of one shard. An event goes out while there is something left, and is
+/// paid back whole.
+#[derive(Debug, Default)]
+pub struct SubscriptionThrottle {
+    bytes: Mutex<Option<Bucket>>,
+}
+
+impl SubscriptionThrottle {
+    /// How long until an event may go out at `rate` bytes per second; zero if now.
+    pub fn wait(&self, rate: Limit, now: Duration) -> Duration {
+        let Some(size) = rate.get().map(|n| Size::new(n, n)) else { return Duration::ZERO };
+        let level = self.bytes.lock().get_or_insert_with(|| Bucket::full(size, now)).refill(size, now);
+        if level > 0 {
+            return Duration::ZERO;
+        }
+        let missing = level.unsigned_abs().saturating_add(1);
+        // A rate of 0 never gives anything.
+        let millis = u64::try_from(size.per_second).ok().filter(|n| *n > 0).map_or(u64::MAX, |n| missing.div_ceil(n));
+        Duration::from_millis(millis)
+    }
+
+    /// Counts the bytes of an event.
+    pub fn charge(&self, rate: Limit, bytes: u64, now: Duration) {
+        let Some(size) = rate.get().map(|n| Size::new(n, n)) else { return };
+        let mut bucket = self.bytes.lock();
+        let bucket = bucket.get_or_insert_with(|| Bucket::full(size, now));
+        bucket.refill(size, now);
+        bucket.take(bytes);
+    }
+}
+
 /// What a call rate is counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateScope {
@@ -264,13 +296,14 @@ pub enum RateScope {
     Account,
     /// The calls for one stream.
     Stream,
+    /// The calls of one consumer for one shard.
+    Subscription,
 }
 
-/// How often an operation may be called per second, and counted by what. `None` for those limited by shard (or, as
-/// SubscribeToShard, by consumer and shard).
+/// How often an operation may be called per second, and counted by what. `None` for those limited by shard.
 pub fn call_rate(operation: Operation) -> Option<(RateScope, u32)> {
     use Operation as O;
-    use RateScope::{Account, Stream};
+    use RateScope::{Account, Stream, Subscription};
     Some(match operation {
         O::DescribeLimits => (Account, 1),
         O::DescribeStream | O::UpdateShardCount => (Account, 10),
@@ -278,6 +311,7 @@ pub fn call_rate(operation: Operation) -> Option<(RateScope, u32)> {
         O::DeregisterStreamConsumer | O::ListStreamConsumers => (Stream, 5),
         O::DescribeStreamConsumer => (Stream, 20),
         O::ListShards => (Stream, 1000),
+        O::SubscribeToShard => (Subscription, 1),
         O::AddTagsToStream
         | O::CreateStream
         | O::DecreaseStreamRetentionPeriod
@@ -321,7 +355,7 @@ struct RateKey {
     operation: Operation,
     account: Box<str>,
     region: Box<str>,
-    stream: Box<str>,
+    target: Box<str>,
 }
 
 /// Buckets that have refilled are forgotten when there are this many: they say nothing.
@@ -333,20 +367,21 @@ impl CallRates {
         self.buckets.lock().retain(|key, _| !of(&key.account, &key.region));
     }
 
-    /// Whether a call may be answered now; if so, it is counted. `stream` is the stream's name, empty for calls on the
-    /// account as a whole. `limits` are the stream's for operations whose rate is counted by stream, else the service's.
+    /// Whether a call may be answered now; if so, it is counted. `target` is the stream's name (with consumer and shard, for
+    /// subscriptions), empty for calls on the account as a whole. `limits` are the stream's for operations whose rate is
+    /// counted by stream, else the service's.
     pub fn admit(
         &self,
         limits: &Limits,
         operation: Operation,
         account: &str,
         region: &str,
-        stream: &str,
+        target: &str,
         now: Duration,
     ) -> bool {
         let Some((scope, rate)) = call_rate(operation).filter(|_| limits.call_rates) else { return true };
-        let stream = if scope == RateScope::Stream { stream } else { "" };
-        let key = RateKey { operation, account: account.into(), region: region.into(), stream: stream.into() };
+        let target = if scope == RateScope::Account { "" } else { target };
+        let key = RateKey { operation, account: account.into(), region: region.into(), target: target.into() };
         let rate = limits.call_rates_scale.of(u64::from(rate));
         let size = Size::new(rate, rate);
         let mut buckets = self.buckets.lock();

@@ -9,6 +9,7 @@ pub mod batch;
 pub mod memory;
 pub mod metrics;
 pub mod segment;
+mod watchers;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -116,8 +117,9 @@ pub trait StreamLog: Send + Sync + 'static {
     /// The same for every shard that was written to or closed, by shard.
     fn positions(&self) -> BoxFuture<'static, Result<Vec<(ShardIndex, ShardPosition)>, ReadError>>;
 
-    /// A watch that is notified whenever any shard's durable end moves or a shard closes. Its value only counts up.
-    fn durable_watch(&self) -> tokio::sync::watch::Receiver<u64>;
+    /// A watch that is notified whenever the shard's durable end moves, the shard closes or the log is deleted. Its value
+    /// only counts up. Commits without records of the shard wake nobody.
+    fn durable_watch(&self, shard: ShardIndex) -> tokio::sync::watch::Receiver<u64>;
 
     /// The newest descriptor.
     fn descriptor(&self) -> BoxFuture<'static, Result<Bytes, ReadError>>;

@@ -10,6 +10,7 @@ use millstream_env::Env;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::watchers::Watchers;
 use crate::{
     AppendError, Appended, AppendedShard, Batch, BoxFuture, Epoch, Log, LogError, LogId, NotWritten, Offset, Read,
     ReadError, ReadResult, Record, Records, ShardIndex, ShardPosition, StreamLog, TimeMs,
@@ -44,7 +45,7 @@ struct MemoryStream {
     id: LogId,
     shared: Arc<Shared>,
     content: Mutex<Content>,
-    durable: watch::Sender<u64>,
+    watchers: Watchers,
 }
 
 #[derive(Default)]
@@ -106,7 +107,7 @@ impl Log for MemoryLog {
                 id: id.clone(),
                 shared: Arc::clone(&self.shared),
                 content: Mutex::new(Content { descriptor, ..Content::default() }),
-                durable: watch::Sender::new(0),
+                watchers: Watchers::default(),
             })
         });
         let handle: Arc<dyn StreamLog> = Arc::new(Handle(Arc::clone(stream)));
@@ -120,7 +121,7 @@ impl Log for MemoryLog {
     fn delete(&self, id: &LogId) -> BoxFuture<'static, Result<(), LogError>> {
         if let Some(stream) = self.streams.lock().remove(id) {
             stream.content.lock().deleted = true;
-            stream.durable.send_modify(|n| *n += 1);
+            stream.watchers.notify_all();
         }
         Box::pin(std::future::ready(Ok(())))
     }
@@ -145,10 +146,11 @@ impl Log for MemoryLog {
 struct Handle(Arc<MemoryStream>);
 
 impl MemoryStream {
-    /// Runs `write` when a job gets to it, or lets a fault have its way.
+    /// Runs `write`, which moves the end of `shards` or closes them, when a job gets to it, or lets a fault have its way.
     fn change<T: Send + 'static>(
         self: &Arc<Self>,
         expected: Epoch,
+        shards: Vec<ShardIndex>,
         write: impl FnOnce(&mut Content, TimeMs) -> Result<T, AppendError> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, AppendError>> {
         let stream = Arc::clone(self);
@@ -175,7 +177,7 @@ impl MemoryStream {
                 }
             };
             drop(content);
-            stream.durable.send_modify(|n| *n += 1);
+            stream.watchers.notify(&shards);
             result
         };
         let done = self.shared.env.pool.run(job);
@@ -198,7 +200,8 @@ impl StreamLog for Handle {
     }
 
     fn append(&self, batch: Batch, expected: Epoch) -> BoxFuture<'static, Result<Appended, AppendError>> {
-        self.0.change(expected, move |content, now| {
+        let shards = batch.shards.iter().map(|part| part.shard).collect();
+        self.0.change(expected, shards, move |content, now| {
             for part in &batch.shards {
                 if content.shards.get(&part.shard).is_some_and(|s| s.closed.is_some()) {
                     return Err(AppendError::NotWritten(NotWritten::Closed(part.shard)));
@@ -224,7 +227,8 @@ impl StreamLog for Handle {
         descriptor: Bytes,
         expected: Epoch,
     ) -> BoxFuture<'static, Result<(), AppendError>> {
-        self.0.change(expected, move |content, now| {
+        let closing = shards.iter().map(|(shard, _)| *shard).collect();
+        self.0.change(expected, closing, move |content, now| {
             for (shard, note) in shards {
                 let shard = content.shards.entry(shard).or_default();
                 shard.closed.get_or_insert(note);
@@ -236,7 +240,7 @@ impl StreamLog for Handle {
     }
 
     fn trim(&self, before: TimeMs, expected: Epoch) -> BoxFuture<'static, Result<(), AppendError>> {
-        self.0.change(expected, move |content, _| {
+        self.0.change(expected, Vec::new(), move |content, _| {
             content.floor_time = content.floor_time.max(before);
             Ok(())
         })
@@ -280,8 +284,8 @@ impl StreamLog for Handle {
         ready(self.0.look(|content| content.shards.iter().map(|(i, s)| (*i, s.position())).collect()))
     }
 
-    fn durable_watch(&self) -> watch::Receiver<u64> {
-        self.0.durable.subscribe()
+    fn durable_watch(&self, shard: ShardIndex) -> watch::Receiver<u64> {
+        self.0.watchers.subscribe(shard)
     }
 
     fn descriptor(&self) -> BoxFuture<'static, Result<Bytes, ReadError>> {

@@ -220,7 +220,7 @@ fn a_deleted_log_is_gone_and_creating_it_again_is_another() {
     over_all(|b| {
         let log = b.create(1);
         b.put(&log, 0, b"x");
-        let mut watch = log.durable_watch();
+        let mut watch = log.durable_watch(0);
         watch.mark_unchanged();
         b.wait(b.log.delete(&id(1))).unwrap();
         assert!(watch.has_changed().unwrap(), "waiting readers are woken");
@@ -248,10 +248,14 @@ fn creating_twice_keeps_what_is_there() {
 fn readers_are_woken_when_records_become_durable() {
     over_all(|b| {
         let log = b.create(1);
-        let mut watch = log.durable_watch();
-        watch.mark_unchanged();
+        let mut watch = log.durable_watch(0);
+        let other = log.durable_watch(1);
         b.put(&log, 0, b"x");
         assert!(watch.has_changed().unwrap());
+        watch.mark_unchanged();
+        b.wait(log.close_shards(vec![(0, 1)], Bytes::new(), b.log.epoch())).unwrap();
+        assert!(watch.has_changed().unwrap());
+        assert!(!other.has_changed().unwrap(), "nothing happened on its shard");
     });
 }
 

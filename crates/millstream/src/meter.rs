@@ -42,6 +42,11 @@ impl Meter for Metrics {
         self.bytes_out.increment(bytes);
     }
 
+    fn pushed(&self, _: &Stream, _: ShardIndex, _: &str, records: u64, bytes: u64, _: i64) {
+        self.records_out.increment(records);
+        self.bytes_out.increment(bytes);
+    }
+
     fn refused(&self, why: Refusal, count: u64) {
         let reason = match why {
             Refusal::WriteThroughput => 0,

@@ -1,6 +1,5 @@
 //! Answers: what they carry, and who is told when they have left.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -11,13 +10,15 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use crate::budget::Permit;
 use crate::connection::OpenRequest;
+use crate::subscription::{Broken, Pieces, Subscription};
 
 /// An answer before it is put on the wire.
-#[derive(Debug)]
 pub(crate) struct Reply {
     pub status: StatusCode,
     pub content_type: Option<&'static str>,
     pub body: Vec<u8>,
+    /// What comes instead of `body`, made while it is sent.
+    pub events: Option<Box<Subscription>>,
     /// The client should try again soon.
     pub retry: bool,
     /// The connection can't be used on: a part of the request was not read.
@@ -28,25 +29,33 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn new(status: StatusCode, content_type: Option<&'static str>) -> Reply {
-        Reply { status, content_type, body: Vec::new(), retry: false, close: false, allow: None }
+        Reply { status, content_type, body: Vec::new(), events: None, retry: false, close: false, allow: None }
     }
 
     /// The response on the wire. `permit` is given back and `open` ends when its last byte was handed to the socket.
     pub(crate) fn into_response(self, permit: Option<Permit>, mut open: OpenRequest) -> Response<Answer> {
-        open.answered();
         let http1 = open.is_http1();
-        let length = self.body.len();
-        let end = End { _permit: permit, _open: open };
-        let answer = if self.body.is_empty() {
-            Answer { data: None, _end: Some(end) }
-        } else {
-            Answer { data: Some(Bytes::from_owner(Held { bytes: self.body, _end: end })), _end: None }
+        let mut length = None;
+        let answer = match self.events {
+            Some(subscription) => Answer::Events(Pieces::new(subscription, open)),
+            None => {
+                open.answered();
+                length = Some(self.body.len());
+                let end = End { _permit: permit, _open: open };
+                if self.body.is_empty() {
+                    Answer::Whole { data: None, _end: Some(end) }
+                } else {
+                    Answer::Whole { data: Some(held(self.body, end)), _end: None }
+                }
+            }
         };
         let mut response = Response::new(answer);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        // hyper leaves it out of HTTP/2 answers without a body.
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        if let Some(length) = length {
+            // hyper leaves it out of HTTP/2 answers without a body.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
         if let Some(content_type) = self.content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
@@ -64,43 +73,62 @@ impl Reply {
 }
 
 /// What ends with an answer.
-struct End {
+pub(crate) struct End {
     _permit: Option<Permit>,
     _open: OpenRequest,
 }
 
 /// An answer's bytes. HTTP/2 keeps them in its own queue after the body has ended, so that only the bytes' own end says
 /// that they have left.
-struct Held {
+struct Held<E> {
     bytes: Vec<u8>,
-    _end: End,
+    _end: E,
 }
 
-impl AsRef<[u8]> for Held {
+impl<E> AsRef<[u8]> for Held<E> {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// The body of a response: all in one piece, or nothing.
-pub(crate) struct Answer {
-    data: Option<Bytes>,
-    _end: Option<End>,
+/// The bytes of an answer or a part of it. `end` is dropped when the last of them was handed to the socket.
+pub(crate) fn held<E: Send + 'static>(bytes: Vec<u8>, end: E) -> Bytes {
+    Bytes::from_owner(Held { bytes, _end: end })
+}
+
+/// The body of a response.
+pub(crate) enum Answer {
+    /// All in one piece, or nothing.
+    Whole { data: Option<Bytes>, _end: Option<End> },
+    /// The messages of a stream of events.
+    Events(Pieces),
 }
 
 impl Body for Answer {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Broken;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.data.take().map(|data| Ok(Frame::data(data))))
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match &mut *self {
+            Answer::Whole { data, .. } => Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
+            Answer::Events(pieces) => pieces.poll_next(context).map(|piece| piece.map(|piece| piece.map(Frame::data))),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.data.is_none()
+        match self {
+            Answer::Whole { data, .. } => data.is_none(),
+            Answer::Events(_) => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
+        match self {
+            Answer::Whole { data, .. } => SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64)),
+            Answer::Events(_) => SizeHint::default(),
+        }
     }
 }

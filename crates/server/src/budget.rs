@@ -68,6 +68,11 @@ impl Budget {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         Permit { budget: Arc::clone(self), account, id, held: 0 }
     }
+
+    /// Whether anybody waits for memory.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.state.lock().waiters.is_empty()
+    }
 }
 
 /// What one request holds. Dropping it gives all of it back.

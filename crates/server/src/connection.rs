@@ -78,7 +78,7 @@ impl Protocol {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let activity = Arc::new(Activity::new(local));
+        let activity = Arc::new(Activity::new(local, phase.clone()));
         let service = {
             let (front, activity) = (Arc::clone(&front), Arc::clone(&activity));
             service_fn(move |request| {
@@ -105,7 +105,8 @@ impl Protocol {
                     }
                 }
                 () = activity.hung_up.notified() => {
-                    front.meters.cut("hang_up");
+                    let asked = activity.hang_up.is_asked();
+                    front.meters.cut(if asked { "hang_up" } else { "stalled_subscriber" });
                     return;
                 }
                 // An error is the peer's: it went away or broke the protocol.
@@ -152,6 +153,7 @@ pub(crate) struct Activity {
     received_at_finish: AtomicU64,
     hang_up: HangUp,
     hung_up: Notify,
+    phase: watch::Receiver<Phase>,
 }
 
 /// [`Activity`] at one moment.
@@ -167,7 +169,7 @@ struct Snapshot {
 }
 
 impl Activity {
-    fn new(local: Local) -> Activity {
+    pub(crate) fn new(local: Local, phase: watch::Receiver<Phase>) -> Activity {
         Activity {
             local,
             http2: AtomicBool::new(false),
@@ -179,7 +181,20 @@ impl Activity {
             received_at_finish: AtomicU64::new(0),
             hang_up: HangUp::default(),
             hung_up: Notify::new(),
+            phase,
         }
+    }
+
+    /// Waits until the server begins to stop.
+    pub(crate) async fn stopping(&self) {
+        let mut phase = self.phase.clone();
+        // An error says that the server is gone.
+        let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
+    }
+
+    /// Ends the connection.
+    pub(crate) fn end(&self) {
+        self.hung_up.notify_one();
     }
 
     /// The flag by which an operation asks for the connection's end.
@@ -190,7 +205,7 @@ impl Activity {
     /// Ends the connection and does not return, if an operation has asked for it.
     pub(crate) async fn heed_hang_up(&self) {
         if self.hang_up.is_asked() {
-            self.hung_up.notify_one();
+            self.end();
             std::future::pending().await
         }
     }

@@ -13,17 +13,14 @@ use crate::guard::Foreign;
 /// How a request's content type has its errors written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// `application/x-amz-json-1.1`.
-    Json,
-    /// `application/x-amz-cbor-1.1`.
-    Cbor,
+    /// A format that operations can be called with.
+    Format(Format),
     /// `application/json`, which no operation can be called with.
     PlainJson,
     /// Anything else: XML without a content type.
     Xml,
 }
 
-const CBOR: &str = "application/x-amz-cbor-1.1";
 const PLAIN_JSON: &str = "application/json";
 
 impl Dialect {
@@ -32,21 +29,17 @@ impl Dialect {
         let value = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
         let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
         let media_type = value[..end].trim_ascii();
-        if media_type.eq_ignore_ascii_case(Format::Json.content_type().as_bytes()) {
-            Dialect::Json
-        } else if media_type.eq_ignore_ascii_case(CBOR.as_bytes()) {
-            Dialect::Cbor
-        } else if media_type.eq_ignore_ascii_case(PLAIN_JSON.as_bytes()) {
-            Dialect::PlainJson
-        } else {
-            Dialect::Xml
+        let is = |known: &str| media_type.eq_ignore_ascii_case(known.as_bytes());
+        match [Format::Json, Format::Cbor].into_iter().find(|format| is(format.content_type())) {
+            Some(format) => Dialect::Format(format),
+            None if is(PLAIN_JSON) => Dialect::PlainJson,
+            None => Dialect::Xml,
         }
     }
 
     fn content_type(self) -> Option<&'static str> {
         match self {
-            Dialect::Json => Some(Format::Json.content_type()),
-            Dialect::Cbor => Some(CBOR),
+            Dialect::Format(format) => Some(format.content_type()),
             Dialect::PlainJson => Some(PLAIN_JSON),
             Dialect::Xml => None,
         }
@@ -63,8 +56,7 @@ impl Dialect {
     fn body(self, error: &Error) -> Vec<u8> {
         let name = error.code.name();
         match self {
-            Dialect::Json => Format::Json.encode_error(error),
-            Dialect::Cbor => cbor(error),
+            Dialect::Format(format) => format.encode_error(error),
             Dialect::PlainJson => {
                 format!("{{\"Output\":{{\"__type\":\"com.amazon.coral.service#{name}\"}},\"Version\":\"1.0\"}}")
                     .into_bytes()
@@ -206,32 +198,6 @@ fn status(code: u16) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// An error as a CBOR map. A request without body and content type is answered so.
-fn cbor(error: &Error) -> Vec<u8> {
-    const MAP: u8 = 0xa0;
-    let mut bytes = vec![MAP + if error.message.is_some() { 2 } else { 1 }];
-    cbor_text(&mut bytes, "__type");
-    cbor_text(&mut bytes, error.code.name());
-    if let Some(message) = &error.message {
-        cbor_text(&mut bytes, "message");
-        cbor_text(&mut bytes, message);
-    }
-    bytes
-}
-
-fn cbor_text(bytes: &mut Vec<u8>, text: &str) {
-    const TEXT: u8 = 0x60;
-    match text.len() {
-        len @ 0..24 => bytes.push(TEXT | len as u8),
-        len @ 24..=0xff => bytes.extend_from_slice(&[TEXT | 24, len as u8]),
-        len => {
-            bytes.push(TEXT | 26);
-            bytes.extend_from_slice(&(len as u32).to_be_bytes());
-        }
-    }
-    bytes.extend_from_slice(text.as_bytes());
-}
-
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -244,8 +210,8 @@ mod tests {
 
     #[test]
     fn parameters_and_blanks_do_not_count() {
-        assert_eq!(dialect(" application/x-amz-json-1.1 ; charset=utf-8"), Dialect::Json);
-        assert_eq!(dialect("application/x-amz-cbor-1.1"), Dialect::Cbor);
+        assert_eq!(dialect(" application/x-amz-json-1.1 ; charset=utf-8"), Dialect::Format(Format::Json));
+        assert_eq!(dialect("application/x-amz-cbor-1.1"), Dialect::Format(Format::Cbor));
         assert_eq!(dialect("application/json;charset=x"), Dialect::PlainJson);
         for other in ["", "application/x-amz-json-1.0", "text/plain", "application/x-amz-json-1.1, a"] {
             assert_eq!(dialect(other), Dialect::Xml, "{other}");
@@ -264,16 +230,6 @@ mod tests {
     }
 
     #[test]
-    fn cbor_maps_have_headers_of_the_right_size() {
-        let bare = cbor(&Error::bare(ErrorCode::SerializationException));
-        assert_eq!(bare, b"\xa1\x66__type\x76SerializationException");
-        let longer = cbor(&Error::bare(ErrorCode::UnknownOperationException));
-        assert_eq!(longer, b"\xa1\x66__type\x78\x19UnknownOperationException");
-        let long = cbor(&Error::new(ErrorCode::ServiceUnavailable, "x".repeat(300)));
-        assert!(long.starts_with(b"\xa2\x66__type\x72ServiceUnavailable\x67message\x7a\0\0\x01\x2cxxx"));
-    }
-
-    #[test]
     fn log_lines_do_not_repeat_what_was_sent() {
         for code in [
             ErrorCode::IncompleteSignatureException,
@@ -281,9 +237,12 @@ mod tests {
             ErrorCode::SerializationException,
             ErrorCode::ValidationException,
         ] {
-            assert_eq!(Fault::new(Error::new(code, "Authorization=secret"), Dialect::Json).detail(), "");
+            assert_eq!(
+                Fault::new(Error::new(code, "Authorization=secret"), Dialect::Format(Format::Json)).detail(),
+                ""
+            );
         }
         let error = Error::new(ErrorCode::ResourceNotFoundException, "Stream s not found.");
-        assert_eq!(Fault::new(error, Dialect::Json).detail(), "Stream s not found.");
+        assert_eq!(Fault::new(error, Dialect::Format(Format::Json)).detail(), "Stream s not found.");
     }
 }

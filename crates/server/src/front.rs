@@ -8,7 +8,7 @@ use http::header::{EXPECT, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body;
-use millstream_api::kinesis::{Operation, Service, TARGET_PREFIX};
+use millstream_api::kinesis::{Operation, Output, Service, TARGET_PREFIX};
 use millstream_api::{Context, Error, ErrorCode};
 use millstream_env::Env;
 
@@ -17,7 +17,7 @@ use crate::answer::{Answer, Reply};
 use crate::auth::{self, Defaults};
 use crate::body::{self, BodyError, BodyRules};
 use crate::budget::{Budget, Permit};
-use crate::codec::Format;
+use crate::codec::{EVENT_STREAM, Format};
 use crate::config::ServerConfig;
 use crate::connection::Activity;
 use crate::controls::{self, TestControls};
@@ -25,6 +25,7 @@ use crate::fault::{Dialect, Fault};
 use crate::guard::{self, Guard};
 use crate::ids::Ids;
 use crate::metrics::Meters;
+use crate::subscription::{Subscription, Terms};
 
 const X_AMZ_TARGET: &str = "x-amz-target";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -40,6 +41,7 @@ pub(crate) struct Front {
     guard: Guard,
     defaults: Defaults,
     budget: Arc<Budget>,
+    terms: Arc<Terms>,
     rules: BodyRules,
     large_answer: u64,
     ids: Ids,
@@ -100,6 +102,7 @@ impl Front {
                 region: Arc::clone(&config.default_region),
             },
             budget: Budget::new(config.memory as u64, config.memory_wait, meters.in_flight.clone()),
+            terms: Terms::new(config, &meters),
             rules: BodyRules { max: config.max_body, pace: config.pace },
             large_answer: claim(config),
             meters,
@@ -186,7 +189,7 @@ impl Front {
         head: &Parts,
         body: B,
         request_id: &str,
-        connection: &Activity,
+        connection: &Arc<Activity>,
         permit: &mut Option<Permit>,
         seen: &mut Seen,
     ) -> Result<Reply, Fault>
@@ -212,7 +215,8 @@ impl Front {
             seen.operation = Some(operation);
         }
         if body.is_empty() {
-            let dialect = if dialect == Dialect::Json { Dialect::Json } else { Dialect::Cbor };
+            let json = Dialect::Format(Format::Json);
+            let dialect = if dialect == json { json } else { Dialect::Format(Format::Cbor) };
             return Err(Fault::bare(
                 match target {
                     Target::Known(_) => ErrorCode::SerializationException,
@@ -229,23 +233,19 @@ impl Front {
                 Ok(_) => Fault::bare(ErrorCode::UnknownOperationException, dialect),
             }),
             (Dialect::Xml, Target::Unknown) => Err(Fault::bare(ErrorCode::UnknownOperationException, dialect)),
-            (Dialect::Cbor, _) => Err(fail(Error::new(
-                ErrorCode::UnsupportedOperationException,
-                "Millstream does not support CBOR yet: have the client speak JSON, e.g. with AWS_CBOR_DISABLE=true.",
-            ))),
             (Dialect::PlainJson, _) => {
                 Format::Json.check(&body).map_err(fail)?;
                 Err(Fault::bare(ErrorCode::UnknownOperationException, dialect))
             }
-            (Dialect::Json, Target::Incomplete | Target::Unknown) => {
-                Format::Json.check(&body).map_err(fail)?;
+            (Dialect::Format(format), Target::Incomplete | Target::Unknown) => {
+                format.check(&body).map_err(fail)?;
                 Err(Fault::bare(ErrorCode::UnknownOperationException, dialect))
             }
-            (Dialect::Json, Target::Known(operation)) => {
+            (Dialect::Format(format), Target::Known(operation)) => {
                 let caller = match caller {
                     Ok(caller) => caller,
                     Err(error) => {
-                        Format::Json.check(&body).map_err(fail)?;
+                        format.check(&body).map_err(fail)?;
                         return Err(fail(error));
                     }
                 };
@@ -256,13 +256,11 @@ impl Front {
                     request_id: request_id.to_owned(),
                     hang_up: connection.hang_up().clone(),
                 };
-                let answered = self.operate(Format::Json, operation, &context, &body, permit, dialect).await;
+                let output = self.operate(format, operation, &context, &body, permit).await;
                 connection.heed_hang_up().await;
-                let bytes = answered?;
+                let reply = self.reply(format, output?, &context.account, connection);
                 drop(body);
-                permit.hold(bytes.len() as u64);
-                let mut reply = Reply::new(StatusCode::OK, Some(Format::Json.content_type()));
-                reply.body = bytes;
+                permit.hold(reply.body.len() as u64);
                 Ok(reply)
             }
         }
@@ -275,15 +273,31 @@ impl Front {
         context: &Context,
         body: &[u8],
         permit: &mut Permit,
-        dialect: Dialect,
-    ) -> Result<Vec<u8>, Fault> {
+    ) -> Result<Output, Fault> {
+        let dialect = Dialect::Format(format);
         let fail = |error| Fault::new(error, dialect);
         let input = format.decode(operation, body).map_err(fail)?;
         if operation == Operation::GetRecords {
             permit.grow(self.large_answer).await.map_err(|no_room| Fault::no_room(no_room, dialect))?;
         }
-        let output = self.service.call(context, input).await.map_err(fail)?;
-        Ok(format.encode(&output))
+        self.service.call(context, input).await.map_err(fail)
+    }
+
+    fn reply(&self, format: Format, output: Output, account: &Arc<str>, connection: &Arc<Activity>) -> Reply {
+        match output {
+            Output::SubscribeToShard(output) => {
+                let mut reply = Reply::new(StatusCode::OK, Some(EVENT_STREAM));
+                let (terms, connection) = (Arc::clone(&self.terms), Arc::clone(connection));
+                reply.events =
+                    Some(Box::new(Subscription::new(format, output, Arc::clone(account), terms, connection)));
+                reply
+            }
+            output => {
+                let mut reply = Reply::new(StatusCode::OK, Some(format.content_type()));
+                reply.body = format.encode(&output);
+                reply
+            }
+        }
     }
 
     fn report(&self, fault: &Fault, status: StatusCode, request_id: &str, operation: Option<Operation>) {

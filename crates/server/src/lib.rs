@@ -20,6 +20,7 @@ mod guard;
 mod ids;
 pub mod metrics;
 mod server;
+mod subscription;
 mod tls;
 mod worker;
 

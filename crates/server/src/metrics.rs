@@ -10,17 +10,20 @@ use millstream_api::kinesis::Operation;
 
 /// Requests answered, by operation and error code (`OK` if there was none).
 pub const REQUESTS: &str = "millstream_requests_total";
-/// Time from a request's head to its answer, by operation.
+/// Time from a request's head to its answer, by operation; to the beginning of the answer if that is a stream of events.
 pub const REQUEST_SECONDS: &str = "millstream_request_seconds";
-/// Bytes of bodies received and of answers made.
+/// Bytes of bodies received and of answers made; of a stream of events, those of each event when it is made.
 pub const BYTES: &str = "millstream_request_bytes_total";
 /// Memory held by bodies and answers of requests in flight.
 pub const IN_FLIGHT: &str = "millstream_requests_in_flight_bytes";
+/// Memory held by events of subscriptions that have not left yet.
+pub const EVENTS_IN_FLIGHT: &str = "millstream_events_in_flight_bytes";
 /// Requests refused before any operation, by reason.
 pub const REFUSALS: &str = "millstream_refusals_total";
 /// Open connections.
 pub const CONNECTIONS: &str = "millstream_connections";
-/// Connections cut by the server, by reason: their peer's pace, or a fault that was asked for (`hang_up`).
+/// Connections, or streams of HTTP/2, cut by the server, by reason: their peer's pace, or a fault that was asked for
+/// (`hang_up`).
 pub const CONNECTIONS_CUT: &str = "millstream_connections_cut_total";
 
 /// Why requests are refused: every `reason` of [`REFUSALS`].
@@ -42,6 +45,7 @@ pub fn describe() {
     describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "Time from a request's head to its answer");
     describe_counter!(BYTES, Unit::Bytes, "Bytes of request bodies (in) and answers (out)");
     describe_gauge!(IN_FLIGHT, Unit::Bytes, "Memory held by bodies and answers of requests in flight");
+    describe_gauge!(EVENTS_IN_FLIGHT, Unit::Bytes, "Memory held by events of subscriptions that have not left yet");
     describe_counter!(REFUSALS, "Requests refused before any operation, by reason");
     describe_gauge!(CONNECTIONS, "Open connections");
     describe_counter!(CONNECTIONS_CUT, "Connections cut by the server, by reason");
@@ -51,8 +55,10 @@ pub fn describe() {
 pub(crate) struct Meters {
     operations: Vec<OnceLock<(Counter, Histogram)>>,
     bytes_in: Counter,
-    bytes_out: Counter,
+    pub(crate) bytes_out: Counter,
     pub(crate) in_flight: Gauge,
+    pub(crate) events_in_flight: Gauge,
+    pub(crate) stalled: Counter,
     pub(crate) connections: Gauge,
 }
 
@@ -68,6 +74,8 @@ impl Meters {
             bytes_in: counter!(BYTES, "direction" => "in"),
             bytes_out: counter!(BYTES, "direction" => "out"),
             in_flight: gauge!(IN_FLIGHT),
+            events_in_flight: gauge!(EVENTS_IN_FLIGHT),
+            stalled: counter!(CONNECTIONS_CUT, "reason" => "stalled_subscriber"),
             connections: gauge!(CONNECTIONS),
         }
     }

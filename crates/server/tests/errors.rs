@@ -3,6 +3,7 @@
 
 mod common;
 
+use bytes::Bytes;
 use common::{JSON, Running, SIGNED, call, headers, post};
 
 const DENIED: &str = "<AccessDeniedException>\n  <Message>Unable to determine service/operation name to be \
@@ -159,10 +160,49 @@ fn authentication_has_a_form() {
 #[test]
 fn cbor_is_answered_in_cbor() {
     let server = Running::start();
-    let answer = server.ask(&post(&format!("{}{TARGET}{SIGNED}", of("application/x-amz-cbor-1.1")), "\u{1}"));
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.header("content-type"), Some("application/x-amz-cbor-1.1"));
-    assert!(answer.text().contains("UnsupportedOperationException"), "{}", answer.text());
+    let cbor = "application/x-amz-cbor-1.1";
+    let request = |target: &str, authentication: &str, body: &str| {
+        post(&format!("{}X-Amz-Target: {target}\r\n{authentication}", of(cbor)), body)
+    };
+    let (known, unknown) = ("Kinesis_20131202.ListStreams", "Kinesis_20131202.x");
+    // As for JSON: the form of the body, the operation, authentication, the types of members.
+    let no_structure = "\u{fffd}f__typevSerializationException";
+    for body in ["\u{1}", "a", "{}"] {
+        expect(&server, &request(known, SIGNED, body), 400, Some(cbor), no_structure);
+        expect(&server, &request(known, "", body), 400, Some(cbor), no_structure);
+        expect(&server, &request(unknown, "", body), 400, Some(cbor), no_structure);
+    }
+    let wrong_type = Bytes::from_static(b"\xa1\x65Limit\x61x");
+    for (target, authentication, body, name) in [
+        (unknown, SIGNED, &wrong_type, "\u{19}UnknownOperationException"),
+        (unknown, "", &wrong_type, "\u{19}UnknownOperationException"),
+        (
+            known,
+            "",
+            &wrong_type,
+            "x\u{23}MissingAuthenticationTokenExceptiongmessagex\u{1c}Missing Authentication Token",
+        ),
+        (
+            known,
+            SIGNED,
+            &wrong_type,
+            "SerializationExceptiongMessagex9class java.lang.String can not be converted to an Integer",
+        ),
+    ] {
+        let mut connection = server.connect();
+        let head = request(target, authentication, "");
+        connection.send(head.replace("Content-Length: 0", &format!("Content-Length: {}", body.len())));
+        connection.send(body);
+        let answer = connection.answer().unwrap();
+        assert_eq!((answer.status, answer.header("content-type")), (400, Some(cbor)));
+        assert!(answer.text().ends_with(name), "{target}: {}", answer.text());
+    }
+    let mut connection = server.connect();
+    connection.send(request(known, SIGNED, "").replace("Content-Length: 0", "Content-Length: 1"));
+    connection.send(b"\xa0");
+    let answer = connection.answer().unwrap();
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some(cbor)));
+    assert_eq!(answer.body, b"\xa2\x6bStreamNames\x83\x6c000000000000\x69eu-west-1\x64AKID\x6eHasMoreStreams\xf4");
 }
 
 #[test]

@@ -110,6 +110,9 @@ pub struct Amendment {
     pub max: Option<i64>,
     /// The pattern as error messages print it.
     pub shown: Option<String>,
+    /// The service leaves this member out at times, although its model requires it.
+    #[serde(default)]
+    pub optional: bool,
     /// The enumeration's values in the order in which error messages print them.
     #[serde(default, rename = "enum")]
     pub values: Vec<String>,

@@ -81,10 +81,15 @@ impl Service {
         for name in service.overlay.shapes.keys() {
             service.shape(name)?;
         }
-        for name in service.overlay.members.keys() {
+        for (name, amendment) in &service.overlay.members {
             let (structure, member) = name.split_once('.').ok_or_else(|| format!("{name} is not Structure.Member"))?;
-            if !service.shape(structure)?.members.0.iter().any(|(known, _)| known == member) {
+            let shape = service.model.shapes.get_mut(structure);
+            let shape = shape.ok_or_else(|| format!("the model has no shape {structure}"))?;
+            if !shape.members.0.iter().any(|(known, _)| known == member) {
                 return Err(format!("{structure} has no member {member}"));
+            }
+            if amendment.optional {
+                shape.required.retain(|known| known != member);
             }
         }
         service.inputs = inputs;

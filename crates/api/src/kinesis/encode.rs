@@ -724,7 +724,7 @@ impl Encode for SubscribeToShardEvent {
     fn encode<E: Encoder>(&self, encoder: &mut E) {
         encoder.begin_structure();
         required(encoder, "Records", &self.records);
-        required(encoder, "ContinuationSequenceNumber", &self.continuation_sequence_number);
+        optional(encoder, "ContinuationSequenceNumber", &self.continuation_sequence_number);
         required(encoder, "MillisBehindLatest", &self.millis_behind_latest);
         optional(encoder, "ChildShards", &self.child_shards);
         encoder.end_structure();

@@ -689,8 +689,9 @@ pub struct StreamSummary {
 pub struct SubscribeToShardEvent {
     /// `Records`: a list; each is [`Record`](super::Record); required.
     pub records: Vec<Record>,
-    /// `ContinuationSequenceNumber`: a string matching `^(0|([1-9]\d{0,128}))$`; required.
-    pub continuation_sequence_number: String,
+    /// `ContinuationSequenceNumber`: a string matching `^(0|([1-9]\d{0,128}))$`; required by the model, but left out
+    /// at times.
+    pub continuation_sequence_number: Option<String>,
     /// `MillisBehindLatest`: an integer, at least 0; required.
     pub millis_behind_latest: i64,
     /// `ChildShards`: a list; each is [`ChildShard`](super::ChildShard).

@@ -284,7 +284,7 @@ fn shard_numbers_may_run_out() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// Whatever is written: the open shards tile the key space (checked after every change), stay within the ceiling,
     /// capacity at most doubles in a quarter of an hour, and nothing shrinks soon after it has grown.

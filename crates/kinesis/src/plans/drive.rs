@@ -30,8 +30,15 @@ pub(crate) enum PlanError {
 }
 
 impl Kinesis {
-    /// Runs the stream's plan if it has one that is due. The caller holds [`Stream::driving`].
+    /// Runs the stream's plan if it has one that is due, and the plan that it leads to. The caller holds
+    /// [`Stream::driving`].
     pub(crate) async fn drive(&self, stream: &Arc<Stream>) -> Result<(), PlanError> {
+        // A change of the capacity mode may be followed by a reshard; nothing else has a second plan.
+        self.drive_once(stream).await?;
+        self.drive_once(stream).await
+    }
+
+    async fn drive_once(&self, stream: &Arc<Stream>) -> Result<(), PlanError> {
         let view = stream.view_owned();
         let gone = self.streams().by_incarnation(stream.incarnation).is_none();
         match &view.record.plan {

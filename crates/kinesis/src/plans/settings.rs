@@ -1,4 +1,5 @@
-//! Changes of one setting, which take the transition delay: retention, enhanced monitoring, capacity mode.
+//! Changes of one setting, which take the transition delay: retention, enhanced monitoring, capacity mode, record size,
+//! warm throughput.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::Work;
 use super::drive::PlanError;
 use crate::service::Kinesis;
-use crate::state::{Metric, Mode, Status};
+use crate::state::{Distribution, Metric, Mode, Status};
 use crate::stream::Stream;
+use crate::warm_throughput::plan_missing_shards;
 
 /// A setting to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +22,10 @@ pub enum Setting {
     Monitoring(BTreeSet<Metric>),
     /// The capacity mode.
     Mode(Mode),
+    /// The largest record, KiB.
+    MaxRecordSize(u32),
+    /// The warm throughput, MiB/s, of a stream that has the shards for it.
+    WarmThroughput(u32),
 }
 
 impl Kinesis {
@@ -35,9 +41,13 @@ impl Kinesis {
         }
         let setting = setting.clone();
         let changed = self.change(stream, move |record, _| {
-            if record.plan.as_ref().is_none_or(|plan| plan.work != Work::Settings(setting.clone())) {
+            let Some(due_ms) =
+                record.plan.as_ref().filter(|p| p.work == Work::Settings(setting.clone())).map(|p| p.due_ms)
+            else {
                 return Ok(());
-            }
+            };
+            record.status = Status::Active;
+            record.plan = None;
             match setting {
                 Setting::Retention(hours) => {
                     record.drop_expired(horizon);
@@ -47,10 +57,19 @@ impl Kinesis {
                     record.retention_hours = hours;
                 }
                 Setting::Monitoring(metrics) => record.monitoring = metrics,
-                Setting::Mode(mode) => record.mode = mode,
+                Setting::Mode(Mode::OnDemand) => {
+                    record.mode = Mode::OnDemand;
+                    plan_missing_shards(record, due_ms);
+                }
+                Setting::Mode(Mode::Provisioned) => {
+                    record.mode = Mode::Provisioned;
+                    // Only on-demand streams have these.
+                    record.distribution = Distribution::default();
+                    record.warm_throughput_mibps = None;
+                }
+                Setting::MaxRecordSize(kib) => record.max_record_kib = kib,
+                Setting::WarmThroughput(mibps) => record.warm_throughput_mibps = Some(mibps),
             }
-            record.status = Status::Active;
-            record.plan = None;
             Ok(())
         });
         Ok(changed.await?)

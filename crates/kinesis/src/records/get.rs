@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use millstream_api::kinesis::{ChildShard, GetRecordsInput, GetRecordsOutput, HashKeyRange, Operation, Record};
-use millstream_api::{Context, Error, Timestamp};
-use millstream_log::{Offset, Read, ReadResult};
+use millstream_api::kinesis::{GetRecordsInput, GetRecordsOutput, Operation};
+use millstream_api::{Context, Error};
 
-use super::{read_failed, shard_gone};
+use super::page::{PageSize, behind, children_at_end, encode, read_page};
 use crate::hooks::{Refusal, Resource};
 use crate::resolve::Address;
-use crate::sequence::{Position, SequenceNumber};
+use crate::sequence::Position;
 use crate::service::Kinesis;
-use crate::state::{ShardRecord, Status, shard_id};
-use crate::stream::{Stream, View};
+use crate::state::Status;
 use crate::texts;
 use crate::token::{ShardIterator, TokenError};
 
@@ -40,11 +38,9 @@ impl Kinesis {
             return Err(texts::shard_rate_exceeded(shard.index, &iterator.stream, &iterator.account));
         }
         let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(DEFAULT_LIMIT);
-        let page = self.read_page(&stream, &view, shard, iterator.position, limit).await?;
-        let (records, bytes) = encode(&page, shard).ok_or_else(|| {
-            tracing::error!(stream = %stream.address.arn(), shard = shard.index, "a record's form is not known");
-            texts::internal_failure()
-        })?;
+        let size = PageSize { bytes: limits.get_records_page(), records: limit };
+        let page = read_page(&stream, shard, self.horizon(&view.record), iterator.position, size).await?;
+        let (records, bytes) = encode(&page, &stream, shard)?;
         throttle.charge_read(limits, bytes, self.env.clock.monotonic());
         let now = self.now();
         if let Some(last) = page.records.last() {
@@ -90,92 +86,13 @@ impl Kinesis {
         if address.account != context.account {
             return Err(texts::cross_account(&context.account, Operation::GetRecords.name(), &address.arn()));
         }
-        // A caller of another region has to say by ARN that it means this one.
-        if address.region != context.region && input.stream_arn.is_none() {
-            return Err(texts::invalid_iterator());
+        if address.region != context.region {
+            return Err(match input.stream_arn.as_deref() {
+                Some(arn) => texts::arn_of_other_region(arn, &context.region),
+                None => texts::invalid_iterator(),
+            });
         }
         self.allow(context, Operation::GetRecords, Resource::Stream(&address))?;
         Ok(iterator)
     }
-
-    /// Reads from the position on. The first record at hand may be the one before the position: then it is left out.
-    async fn read_page(
-        &self,
-        stream: &Stream,
-        view: &View,
-        shard: &ShardRecord,
-        position: Position,
-        limit: usize,
-    ) -> Result<ReadResult, Error> {
-        let log = stream.log().ok_or_else(|| shard_gone(stream, shard.index))?;
-        let read = |from: Offset| {
-            log.read(Read {
-                shard: shard.index,
-                from,
-                not_before: self.horizon(&view.record),
-                max_bytes: stream.limits.get_records_page(),
-                max_records: limit,
-            })
-        };
-        let failed = |error| read_failed(&error, stream, shard.index);
-        let mut page = read(position.first_offset()).await.map_err(failed)?;
-        let is_wanted = |record: &millstream_log::Record| {
-            position.wants(&SequenceNumber::of_record(shard.create_second, shard.index, record.offset, record.time))
-        };
-        if page.records.first().is_some_and(|first| !is_wanted(first)) {
-            page.records.remove(0);
-            if page.records.is_empty() && page.next < page.position.end {
-                page = read(page.next).await.map_err(failed)?;
-            }
-        }
-        Ok(page)
-    }
-}
-
-/// The page's records for the answer, and their bytes. `None` if one cannot be decoded.
-fn encode(page: &ReadResult, shard: &ShardRecord) -> Option<(Vec<Record>, u64)> {
-    let mut bytes = 0;
-    let mut records = Vec::with_capacity(page.records.len());
-    for record in &page.records {
-        let partition_key = record.view()?.partition_key.map(str::to_owned);
-        let data = record.data();
-        bytes += (data.len() + partition_key.as_ref().map_or(0, String::len)) as u64;
-        let number = SequenceNumber::of_record(shard.create_second, shard.index, record.offset, record.time);
-        records.push(Record {
-            sequence_number: number.to_text(),
-            approximate_arrival_timestamp: Some(Timestamp(i64::try_from(record.time).unwrap_or(i64::MAX))),
-            data,
-            partition_key,
-            encryption_type: None,
-        });
-    }
-    Some((records, bytes))
-}
-
-/// How far the page's end lies behind the shard's newest record, ms: 0 only if nothing is left to read.
-fn behind(page: &ReadResult) -> i64 {
-    if page.next >= page.position.end {
-        return 0;
-    }
-    let reached = page.records.last().map_or(0, |last| last.time);
-    i64::try_from(page.position.last_time.saturating_sub(reached).max(1)).unwrap_or(i64::MAX)
-}
-
-/// The children of a closed shard of which everything has been read; `None` if there is more to come. A shard that the
-/// log has closed counts as open until the view has its children.
-fn children_at_end(stream: &Stream, shard: &ShardRecord, page: &ReadResult) -> Option<Vec<ChildShard>> {
-    let is_at_end = page.position.closed.is_some() && page.next >= page.position.end;
-    let view = stream.view();
-    if !is_at_end || view.shard(shard.index).is_some_and(ShardRecord::is_open) {
-        return None;
-    }
-    let children = view.record.children(shard.index).map(|child| ChildShard {
-        shard_id: shard_id(child.index),
-        parent_shards: child.parents().map(shard_id).collect(),
-        hash_key_range: HashKeyRange {
-            starting_hash_key: child.range.start.to_string(),
-            ending_hash_key: child.range.end.to_string(),
-        },
-    });
-    Some(children.collect())
 }

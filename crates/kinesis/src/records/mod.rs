@@ -1,10 +1,15 @@
-//! The data plane: PutRecord, PutRecords, GetShardIterator, GetRecords.
+//! The data plane: PutRecord, PutRecords, GetShardIterator, GetRecords, SubscribeToShard.
 
 mod get;
 mod iterator;
+mod page;
 mod put;
+mod spread;
+mod start;
 mod subscribe;
 mod write;
+
+pub(crate) use write::Place;
 
 use millstream_api::Error;
 use millstream_log::ReadError;
@@ -14,6 +19,8 @@ use crate::service::Kinesis;
 use crate::state::ShardIndex;
 use crate::stream::Stream;
 use crate::texts;
+
+pub(crate) use subscribe::Subscriptions;
 
 impl Kinesis {
     /// The answer to a dry run in which every check has passed. Dry runs have a rate of their own, shared by their

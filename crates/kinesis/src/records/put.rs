@@ -8,13 +8,20 @@ use millstream_api::kinesis::{
 use millstream_api::{Blob, Context, Error, ErrorCode};
 use millstream_log::RecordKeys;
 
-use super::write::{Fate, Incoming};
-use crate::hash::{HashKey, md5_hash, parse_hash_key};
+use super::write::{Fate, Incoming, Place};
+use crate::hash::{md5_hash, parse_hash_key};
 use crate::sequence::check_ordering;
 use crate::service::Kinesis;
 use crate::state::{Distribution, ShardIndex, Status, StreamRecord, shard_id};
 use crate::stream::{Stream, View};
 use crate::texts;
+
+/// A PutRecords that can be written.
+pub(crate) struct Checked<'a> {
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) view: Arc<View>,
+    pub(crate) records: Vec<Incoming<'a>>,
+}
 
 impl Kinesis {
     pub(crate) async fn put_record(
@@ -32,6 +39,9 @@ impl Kinesis {
             return Err(texts::record_too_large(most));
         }
         if let Some(number) = input.sequence_number_for_ordering.as_deref() {
+            if view.record.distribution == Distribution::Auto {
+                return Err(texts::ordering_with_auto_distribution());
+            }
             // A stream's logical seconds may be ahead of the clock.
             let latest = view.record.latest_second.max(self.now() / 1000);
             check_ordering(number, latest).map_err(|_| texts::invalid_ordering_number(number, name, account))?;
@@ -56,7 +66,7 @@ impl Kinesis {
         context: &Context,
         input: PutRecordsInput<'_>,
     ) -> Result<PutRecordsOutput, Error> {
-        let (stream, view, records) = self.check_records(context, &input)?;
+        let Checked { stream, view, records } = self.check_records(context, &input)?;
         if input.dry_run == Some(true) {
             return Err(self.end_dry_run(&stream));
         }
@@ -74,7 +84,7 @@ impl Kinesis {
         &self,
         context: &Context,
         input: &'a PutRecordsInput<'_>,
-    ) -> Result<(Arc<Stream>, Arc<View>, Vec<Incoming<'a>>), Error> {
+    ) -> Result<Checked<'a>, Error> {
         let (stream, view) =
             self.writable(context, Operation::PutRecords, input.stream_name.as_deref(), input.stream_arn.as_deref())?;
         let most = view.record.max_record_bytes();
@@ -96,7 +106,7 @@ impl Kinesis {
         if let Some(most) = stream.limits.put_records_bytes.get().filter(|most| total > *most) {
             return Err(texts::records_too_large(most));
         }
-        Ok((stream, view, records))
+        Ok(Checked { stream, view, records })
     }
 
     /// The stream, if it takes records.
@@ -125,15 +135,17 @@ fn incoming<'a>(
     partition_key: Option<&'a str>,
     explicit_hash: Option<&'a str>,
 ) -> Result<Incoming<'a>, Error> {
-    let key: HashKey = match (stream.distribution, partition_key, explicit_hash) {
+    let place = match (stream.distribution, partition_key, explicit_hash) {
         (Distribution::UserPartitionKey, None, _) => return Err(texts::partition_key_required()),
         (Distribution::UserPartitionKey, Some(_), Some(hash)) => {
-            parse_hash_key(hash).ok_or_else(|| texts::invalid_explicit_hash_key(hash))?
+            Place::At(parse_hash_key(hash).ok_or_else(|| texts::invalid_explicit_hash_key(hash))?)
         }
-        (Distribution::UserPartitionKey, Some(key), None) => md5_hash(key),
+        (Distribution::UserPartitionKey, Some(key), None) => Place::At(md5_hash(key)),
+        // What the producer says of the place is kept with the record and otherwise ignored.
+        (Distribution::Auto, ..) => Place::Anywhere,
     };
     let size = data.decoded_len() + partition_key.map_or(0, str::len);
-    Ok(Incoming { key, size, keys: RecordKeys { partition_key, explicit_hash, headers: None }, data })
+    Ok(Incoming { place, size, keys: RecordKeys { partition_key, explicit_hash, headers: None }, data })
 }
 
 /// A record's part of the answer to PutRecords.

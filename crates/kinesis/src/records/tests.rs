@@ -1,4 +1,5 @@
 mod put;
 mod read;
 mod reshard;
+mod subscribe;
 mod world;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use millstream_api::{Blob, Error};
 use millstream_log::{AppendError, Appended, Batch, BatchSlot, NotWritten, RecordKeys};
 
+use super::spread::Spread;
 use crate::hash::HashKey;
 use crate::hooks::Refusal;
 use crate::load::Volume;
@@ -19,10 +20,19 @@ use crate::texts;
 /// the next change of the stream overtakes them.
 const ROUTINGS: usize = 4;
 
+/// What decides on a record's shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Its hash key.
+    At(HashKey),
+    /// Nothing: the records of its stream are spread evenly.
+    Anywhere,
+}
+
 /// A record of a request, checked.
 pub(crate) struct Incoming<'a> {
     /// Decides on the shard.
-    pub(crate) key: HashKey,
+    pub(crate) place: Place,
     /// Data and partition key, bytes.
     pub(super) size: usize,
     /// What is stored beside the data.
@@ -63,32 +73,36 @@ impl Kinesis {
         let now = self.env.clock.monotonic();
         let mut steps = vec![Step::New; records.len()];
         let mut throttle = stream.throttle.writes();
+        let mut spread = Spread::new(&stream.turn);
         for _ in 0..ROUTINGS {
             let mut batch = Batch::new();
+            let shards = view.routes.shards();
             for (record, step) in records.iter().zip(&mut steps) {
-                let shard = match step {
-                    Step::Throttled(_) => continue,
+                let mut admit = |shard| throttle.admit(&stream.limits, shard, record.size as u64, now);
+                let routed = match (&step, record.place) {
+                    (Step::Throttled(_), _) => continue,
+                    (Step::New, Place::At(key)) => view.routes.route(key).map(|shard| match admit(shard) {
+                        true => Ok(shard),
+                        false => Err(shard),
+                    }),
+                    (Step::New, Place::Anywhere) => spread.admitted(shards, admit),
                     // Routed before: it has been admitted then.
-                    Step::Sent(_) => view.routes.route(record.key).ok_or_else(gone)?,
-                    Step::New => {
-                        let shard = view.routes.route(record.key).ok_or_else(gone)?;
-                        if !throttle.admit(&stream.limits, shard, record.size as u64, now) {
-                            *step = Step::Throttled(shard);
-                            continue;
-                        }
-                        shard
-                    }
+                    (Step::Sent(_), Place::At(key)) => view.routes.route(key).map(Ok),
+                    (Step::Sent(_), Place::Anywhere) => spread.next(shards).map(Ok),
                 };
-                *step = Step::Sent(push(&mut batch, shard, record));
+                *step = match routed.ok_or_else(gone)? {
+                    Ok(shard) => Step::Sent(push(&mut batch, shard, record)),
+                    Err(shard) => Step::Throttled(shard),
+                };
             }
             if batch.is_empty() {
                 return Ok(self.account(stream, &view, records, &steps, &Appended { shards: Vec::new() }));
             }
             match log.append(batch, self.log.epoch()).await {
                 Ok(appended) => return Ok(self.account(stream, &view, records, &steps, &appended)),
-                Err(AppendError::NotWritten(NotWritten::Closed(_))) => {
+                Err(AppendError::NotWritten(NotWritten::Closed(shard))) => {
                     // The log has closed the shard: the view that has its children is on its way, or there.
-                    stream.changed_since(view.record.version).await;
+                    stream.shows_closed(shard).await;
                     view = stream.view_owned();
                 }
                 Err(error) => return Err(append_failed(&error, stream)),

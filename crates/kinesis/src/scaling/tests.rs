@@ -120,3 +120,23 @@ proptest! {
         assert_even(&after, target);
     }
 }
+
+#[test]
+fn growing_splits_the_widest_in_half() {
+    let open = numbered(initial_ranges(4));
+    assert_eq!(grow(&open, 4, 4), Some(Vec::new()));
+    for target in [5, 7, 8, 100] {
+        let steps = grow(&open, target, 4).unwrap();
+        assert!(steps.iter().all(|step| matches!(step, Step::Split { .. })));
+        let (after, all) = apply(&open, &steps);
+        assert_eq!((after.len(), all), (target as usize, 4 + 2 * (target as usize - 4)));
+        let widths = || after.iter().map(|(_, range)| range.end - range.start);
+        assert!(widths().max().unwrap() / 2 <= widths().min().unwrap(), "no shard is more than twice another");
+    }
+    let steps = grow(&open, 8, 4).unwrap();
+    assert_even(&apply(&open, &steps).0, 8);
+    assert_eq!(grow(&[], 1, 0), None);
+    assert_eq!(grow(&open, 5, i32::MAX as u32), None);
+    let lower = HashRange { start: 0, end: 2 };
+    assert_eq!(grow(&[(0, lower)], 2, 1), None, "too narrow");
+}

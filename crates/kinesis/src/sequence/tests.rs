@@ -202,3 +202,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_continuation_number_lies_between_two_records() {
+    let (create, shard) = (1_000, 3);
+    let record = |offset, ms| SequenceNumber::of_record(create, shard, offset, ms);
+    for (latest, next) in [(1_000, 1), (1_000, 5), (2_500, 5), (999, 5)] {
+        let number = SequenceNumber::before(create, shard, next, latest);
+        assert!(number > record(next - 1, latest * 1_000), "above the record before, whenever it arrived");
+        assert!(number < record(next, 0), "below the next one, whenever it arrives");
+        let text = number.to_text();
+        assert_eq!(parse_start(&text, shard, create), Ok(number));
+        for side in [Side::At, Side::After] {
+            let position = Position { number, side };
+            assert_eq!(position.first_offset(), next - 1);
+            assert!(!position.wants(&record(next - 1, latest * 1_000)) && position.wants(&record(next, 0)));
+        }
+    }
+    let first = SequenceNumber::before(create, shard, 0, 5_000);
+    assert!(first > SequenceNumber::start_of(create, shard) && first < record(0, 0));
+    assert_eq!(Position { number: first, side: Side::After }.first_offset(), 0);
+}

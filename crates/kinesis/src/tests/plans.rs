@@ -57,18 +57,19 @@ fn whoever_waits_for_new_shards_is_woken() {
     world.pass(500);
     let stream = Arc::clone(world.kinesis.streams().get("000000000000", "eu-central-1", "s").expect("there"));
     world.call(split("s", "0", HALF)).expect("accepted");
-    let seen = stream.view().record.version;
     log.inject(Fault::DiskFull);
-    let mut waiting = Box::pin(stream.changed_since(seen));
+    let mut waiting = Box::pin(stream.shows_closed(0));
     let mut poll = || {
         use std::future::Future;
         waiting.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_ready()
     };
     assert!(!poll());
+    world.call(register("s", "c")).expect("registered");
+    assert!(!poll(), "another change of the stream is not what it waits for");
     world.pass(500);
     assert!(poll(), "a failure is news too");
     world.pass(1_000);
-    world.machine.block_on(stream.changed_since(seen)).expect("another view is there already");
+    world.machine.block_on(stream.shows_closed(0)).expect("the view is there already");
 }
 
 #[test]

@@ -156,3 +156,47 @@ fn without_quotas_calls_leave_no_trace() {
     let record = &streams.get("000000000000", "eu-central-1", "s").expect("there").view_owned().record;
     assert!(record.scaling_calls.is_empty() && record.mode_switches.is_empty());
 }
+
+#[test]
+fn the_record_size_goes_up_and_down() {
+    let world = World::new(config());
+    world.create("s", 1);
+    let resize = |kib| UpdateMaxRecordSizeInput {
+        stream_arn: Some("arn:aws:kinesis:eu-central-1:000000000000:stream/s".into()),
+        max_record_size_in_kib: kib,
+        ..Default::default()
+    };
+    let put = |bytes: usize| {
+        let data = vec![0; bytes];
+        world.machine.clock.advance(20_000);
+        let input = PutRecordInput {
+            stream_name: Some("s".into()),
+            data: millstream_api::Blob::from_bytes(&data),
+            partition_key: Some("k".into()),
+            ..Default::default()
+        };
+        world.call(Input::PutRecord(input)).map(drop)
+    };
+    let update = |kib| Input::UpdateMaxRecordSize(resize(kib));
+    assert_eq!(world.error(update(2048)).code, ErrorCode::ResourceInUseException, "it is being created");
+    world.pass(500);
+    let without = UpdateMaxRecordSizeInput { stream_arn: None, ..resize(2048) };
+    let text = "StreamARN must be provided.";
+    world.refused(Input::UpdateMaxRecordSize(without), ErrorCode::InvalidArgumentException, text);
+    for kib in [1023, 10_241] {
+        assert_eq!(world.error(update(kib)).code, ErrorCode::ValidationException);
+    }
+    world.call(update(1024)).expect("no change");
+    assert_eq!(world.describe("s").stream_status, StreamStatus::Active);
+    world.call(update(2048)).expect("accepted");
+    assert_eq!(world.describe("s").stream_status, StreamStatus::Updating);
+    assert_eq!(world.summary("s").max_record_size_in_kib, Some(1024));
+    world.pass(500);
+    assert_eq!(world.summary("s").max_record_size_in_kib, Some(2048));
+    put((2 << 20) - 1).expect("the key counts too");
+    let error = put(2 << 20).expect_err("too large");
+    assert!(error.message.unwrap_or_default().ends_with("less than or equal to 2097152"));
+    world.call(update(1024)).expect("accepted");
+    world.pass(500);
+    assert_eq!(put(1 << 20).expect_err("too large").code, ErrorCode::ValidationException);
+}

@@ -60,7 +60,7 @@ pub fn shard_rate_message(shard: ShardIndex, stream: &str, account: &str) -> Str
     format!("Rate exceeded for shard {} in stream {stream} under account {account}.", shard_id(shard))
 }
 
-// GetShardIterator.
+// GetShardIterator, and starting positions of SubscribeToShard.
 
 /// The shard, or the stream, is not there.
 pub fn shard_does_not_exist(shard: ShardIndex, stream: &str, account: &str) -> Error {
@@ -100,22 +100,22 @@ pub fn timestamp_in_future(given: i64, now: u64) -> Error {
     ))
 }
 
-fn starting_number(number: &str, shard: ShardIndex, stream: &str, account: &str) -> String {
+fn starting_number(number: &str, operation: &str, shard: ShardIndex, stream: &str, account: &str) -> String {
     format!(
-        "StartingSequenceNumber {number} used in GetShardIterator on shard {} in stream {stream} under account {account} is \
+        "StartingSequenceNumber {number} used in {operation} on shard {} in stream {stream} under account {account} is \
          invalid",
         shard_id(shard)
     )
 }
 
-/// A StartingSequenceNumber that is no sequence number.
-pub fn invalid_starting_number(number: &str, shard: ShardIndex, stream: &str, account: &str) -> Error {
-    invalid_argument(format!("{}.", starting_number(number, shard, stream, account)))
+/// A StartingSequenceNumber that is no sequence number. Known from GetShardIterator.
+pub fn invalid_starting_number(number: &str, operation: &str, shard: ShardIndex, stream: &str, account: &str) -> Error {
+    invalid_argument(format!("{}.", starting_number(number, operation, shard, stream, account)))
 }
 
-/// A StartingSequenceNumber of another stream, or of an earlier one of the same name.
-pub fn foreign_starting_number(number: &str, shard: ShardIndex, stream: &str, account: &str) -> Error {
-    let number = starting_number(number, shard, stream, account);
+/// A StartingSequenceNumber of another stream, or of an earlier one of the same name. Known from GetShardIterator.
+pub fn foreign_starting_number(number: &str, operation: &str, shard: ShardIndex, stream: &str, account: &str) -> Error {
+    let number = starting_number(number, operation, shard, stream, account);
     invalid_argument(format!("{number} because it did not come from this stream."))
 }
 

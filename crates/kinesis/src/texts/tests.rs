@@ -1,4 +1,5 @@
 use super::*;
+use crate::resolve::ConsumerAddress;
 
 fn message(error: Error) -> String {
     error.message.expect("a message")
@@ -12,6 +13,28 @@ fn dates_are_javas() {
     assert_eq!(java_date(1_709_251_199_000), "Thu Feb 29 23:59:59 UTC 2024");
     assert_eq!(java_date(4_107_542_400_000), "Mon Mar 01 00:00:00 UTC 2100");
     assert_eq!(java_date(1_735_689_599_000), "Tue Dec 31 23:59:59 UTC 2024");
+}
+
+#[test]
+fn texts_about_consumers_are_awss_to_the_byte() {
+    let arn = "arn:aws:kinesis:us-east-1:123456789012:stream/s/consumer/c:1774401121";
+    let consumer = ConsumerAddress::from_arn(arn).expect("an ARN");
+    assert_eq!(
+        message(consumer_not_found(&consumer)),
+        "Consumer c with creation timestamp 1774401121 under stream: s, account 123456789012 not found."
+    );
+    assert_eq!(
+        message(consumer_not_active(&consumer)),
+        "Consumer c with creation timestamp 1774401121 under stream: s , account 123456789012 is not in ACTIVE status."
+    );
+    assert_eq!(
+        message(subscription_exists(&consumer, 7)),
+        "Another active subscription exists for this consumer: 123456789012:s:shardId-000000000007:c"
+    );
+    assert_eq!(
+        message(stream_has_consumers("s", "123456789012")),
+        "DeleteStream can’t delete 123456789012:s because there are consumers associated with this data stream. To delete s anyway, set the EnforceConsumerDeletion parameter to true to force the deletion of all the consumers that are associated with it."
+    );
 }
 
 /// Long texts are written over several lines in the source: no blank may be lost or added.
@@ -99,11 +122,11 @@ fn texts_of_the_data_plane_are_awss_to_the_byte() {
         "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. timestampInMillis: 9, currentTimestampInMillis: 8"
     );
     assert_eq!(
-        message(invalid_starting_number("7", 0, "s", "1")),
+        message(invalid_starting_number("7", "GetShardIterator", 0, "s", "1")),
         "StartingSequenceNumber 7 used in GetShardIterator on shard shardId-000000000000 in stream s under account 1 is invalid."
     );
     assert_eq!(
-        message(foreign_starting_number("7", 0, "s", "1")),
+        message(foreign_starting_number("7", "GetShardIterator", 0, "s", "1")),
         "StartingSequenceNumber 7 used in GetShardIterator on shard shardId-000000000000 in stream s under account 1 is invalid because it did not come from this stream."
     );
     assert_eq!(

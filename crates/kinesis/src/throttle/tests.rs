@@ -293,3 +293,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn subscriptions_wait_until_an_event_is_paid_back() {
+    let (throttle, rate) = (SubscriptionThrottle::default(), Limit::of(2 << 20));
+    let at = Duration::from_millis;
+    assert_eq!(throttle.wait(rate, at(0)), Duration::ZERO);
+    throttle.charge(rate, 2 << 20, at(0));
+    assert_eq!(throttle.wait(rate, at(0)), at(1));
+    assert_eq!(throttle.wait(rate, at(1)), Duration::ZERO);
+    throttle.charge(rate, 10 << 20, at(1));
+    assert_eq!(throttle.wait(rate, at(1)), at(5_000), "a large record is paid back whole");
+    assert_eq!(throttle.wait(rate, at(5_000)), at(1));
+    assert_eq!(throttle.wait(Limit::NONE, at(1)), Duration::ZERO);
+    assert!(throttle.wait(Limit::of(0), at(9_000)) > at(1_000_000), "nothing ever");
+}

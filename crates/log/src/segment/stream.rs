@@ -20,6 +20,7 @@ use super::state::{Active, Content};
 use super::tail::Tail;
 use super::{Shared, read, space, stream_dir, trim, writer};
 use crate::metrics::{RECOVERIES, REFUSED};
+use crate::watchers::Watchers;
 use crate::{
     AppendError, Appended, Batch, BoxFuture, Epoch, LogError, LogId, NotWritten, Offset, Read, ReadError, ReadResult,
     ShardIndex, ShardPosition, StreamLog, TimeMs,
@@ -39,8 +40,8 @@ pub(crate) struct Stream {
     state: Mutex<Life>,
     /// Counts changes of `state`'s kind.
     life: watch::Sender<u64>,
-    /// Counts moves of the durable end.
-    pub(crate) durable: watch::Sender<u64>,
+    /// Readers that wait for a shard's durable end to move.
+    pub(crate) watchers: Watchers,
 }
 
 /// A log's life.
@@ -135,7 +136,7 @@ impl Stream {
             tail: Arc::default(),
             state: Mutex::new(Life::Cold),
             life: watch::Sender::new(0),
-            durable: watch::Sender::new(0),
+            watchers: Watchers::default(),
         })
     }
 
@@ -254,7 +255,7 @@ impl Stream {
             }
         };
         self.life.send_modify(|n| *n += 1);
-        self.durable.send_modify(|n| *n += 1);
+        self.watchers.notify_all();
         if let Some(outcome) = outcome {
             outcome.complete(Err(AppendError::NotWritten(NotWritten::Deleted)));
         }
@@ -561,8 +562,8 @@ impl StreamLog for Handle {
         })
     }
 
-    fn durable_watch(&self) -> watch::Receiver<u64> {
-        self.0.durable.subscribe()
+    fn durable_watch(&self, shard: ShardIndex) -> watch::Receiver<u64> {
+        self.0.watchers.subscribe(shard)
     }
 
     fn descriptor(&self) -> BoxFuture<'static, Result<Bytes, ReadError>> {

@@ -15,7 +15,7 @@ use super::space::{self, Spare};
 use super::state::Active;
 use super::stream::{OpenLog, Stream};
 use super::{Durability, segment_name};
-use crate::{AppendError, NotWritten};
+use crate::{AppendError, NotWritten, ShardIndex};
 
 const PADDING: [u8; COMMIT_ALIGN as usize] = [0; COMMIT_ALIGN as usize];
 
@@ -315,6 +315,7 @@ fn finish(
     let empty = sealed.entries.is_empty();
     let outcome = Arc::clone(&sealed.outcome);
     let Written { number, position, .. } = written;
+    let mut moved = Vec::new();
     let done = stream.if_open(|log| {
         log.next_commit = number + 1;
         log.marked = log.marked.max(mark);
@@ -339,7 +340,7 @@ fn finish(
             seal_later(stream, &old, number);
         }
         if durable {
-            make_durable(stream, log, sealed, position, number, written.end);
+            make_durable(stream, log, sealed, position, number, written.end, &mut moved);
             if log.clean {
                 log.marked = number;
             }
@@ -352,15 +353,22 @@ fn finish(
         Some(()) => outcome.complete(Ok(())),
         None => outcome.complete(Err(AppendError::NotWritten(NotWritten::Deleted))),
     }
-    if durable {
-        stream.durable.send_modify(|n| *n += 1);
-    }
+    stream.watchers.notify(&moved);
     if let Some(stopping) = stopping {
         stopping.complete(Ok(()));
     }
 }
 
-fn make_durable(stream: &Stream, log: &mut OpenLog, sealed: SealedCommit, position: u64, number: u64, end: u64) {
+/// Lets readers see a durable commit. Whom to tell of it, once the log's lock is free, is added to `moved`.
+fn make_durable(
+    stream: &Stream,
+    log: &mut OpenLog,
+    sealed: SealedCommit,
+    position: u64,
+    number: u64,
+    end: u64,
+    moved: &mut Vec<ShardIndex>,
+) {
     for (at, entry) in sealed.entries.iter().enumerate() {
         // Control blocks come last, each with its body after those of the records.
         let body: &[u8] = match entry.kind {
@@ -380,6 +388,8 @@ fn make_durable(stream: &Stream, log: &mut OpenLog, sealed: SealedCommit, positi
     if !sealed.chunks.is_empty() {
         stream.shared.tails.push(&stream.tail, sealed.chunks);
     }
+    let shards = sealed.entries.iter().filter(|e| matches!(e.kind, BlockKind::Records | BlockKind::Close));
+    moved.extend(stream.watchers.watched(shards.map(|e| e.shard)));
 }
 
 /// Syncs what relaxed mode has written; `Err` says why the log is poisoned.
@@ -394,17 +404,18 @@ fn sync_relaxed(stream: &Arc<Stream>) -> Result<(), Arc<str>> {
     };
     let path = stream.dir.join(segment_name(header.number));
     let synced = stream.shared.files.get((stream.key, header.number), &path).and_then(|file| file.sync_data());
+    let mut moved = Vec::new();
     let done = stream.if_open(|log| match synced {
         Ok(()) => {
             for (sealed, position) in unsynced {
-                make_durable(stream, log, sealed, position, number, end);
+                make_durable(stream, log, sealed, position, number, end, &mut moved);
             }
             log.last_sync = stream.shared.env.clock.monotonic();
             Ok(())
         }
         Err(e) => Err(poison(stream, log, &e.to_string())),
     });
-    stream.durable.send_modify(|n| *n += 1);
+    stream.watchers.notify(&moved);
     done.unwrap_or(Ok(()))
 }
 

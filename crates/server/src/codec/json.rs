@@ -54,28 +54,15 @@ fn without_position(error: &serde_json::Error) -> String {
     }
 }
 
-/// An error's body. The message's key is `message`, but `Message` for a `SerializationException`, as on AWS.
-pub(super) fn encode_error(error: &Error) -> Vec<u8> {
-    let mut encoder = JsonEncoder::with_capacity(64 + error.message.as_ref().map_or(0, String::len));
-    encoder.begin_structure();
-    encoder.member("__type");
-    encoder.string(error.code.name());
-    if let Some(message) = &error.message {
-        encoder.member(if error.code == ErrorCode::SerializationException { "Message" } else { "message" });
-        encoder.string(message);
-    }
-    encoder.end_structure();
-    encoder.into_bytes()
-}
-
 /// Writes compact JSON.
 pub(super) struct JsonEncoder {
     out: Vec<u8>,
 }
 
 impl JsonEncoder {
-    pub fn with_capacity(bytes: usize) -> JsonEncoder {
-        JsonEncoder { out: Vec::with_capacity(bytes) }
+    /// An encoder that writes behind `bytes`.
+    pub fn after(bytes: Vec<u8>) -> JsonEncoder {
+        JsonEncoder { out: bytes }
     }
 
     pub fn into_bytes(self) -> Vec<u8> {

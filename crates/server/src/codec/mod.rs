@@ -1,16 +1,26 @@
-//! Wire formats: how a request's body becomes an [`Input`], and an [`Output`] or an [`Error`] a body.
+//! Wire formats: how a request's body becomes an [`Input`], and an [`Output`], an event or an [`Error`] a body.
 
+mod cbor;
+mod frame;
 mod json;
 mod size;
 
-use millstream_api::Error;
-use millstream_api::kinesis::{Input, Operation, Output};
+use millstream_api::kinesis::{Input, Operation, Output, SubscribeToShardEvent, SubscribeToShardOutput};
+use millstream_api::{Encode, Encoder, Error, ErrorCode};
+
+use frame::Message;
+use size::SizeCounter;
+
+/// The content type of a stream of events; the events themselves are in the request's format.
+pub(crate) const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 
 /// A wire format. An answer has its request's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// AWS JSON 1.1.
     Json,
+    /// AWS CBOR 1.1.
+    Cbor,
 }
 
 impl Format {
@@ -18,6 +28,7 @@ impl Format {
     pub fn content_type(self) -> &'static str {
         match self {
             Format::Json => "application/x-amz-json-1.1",
+            Format::Cbor => "application/x-amz-cbor-1.1",
         }
     }
 
@@ -29,6 +40,7 @@ impl Format {
     pub fn decode<'a>(self, operation: Operation, body: &'a [u8]) -> Result<Input<'a>, Error> {
         match self {
             Format::Json => json::decode(operation, body),
+            Format::Cbor => cbor::decode(operation, body),
         }
     }
 
@@ -40,27 +52,103 @@ impl Format {
     pub fn check(self, body: &[u8]) -> Result<(), Error> {
         match self {
             Format::Json => json::check(body),
+            Format::Cbor => cbor::check(body),
         }
     }
 
     /// An answer's body; empty for operations whose answer has none.
     pub fn encode(self, output: &Output) -> Vec<u8> {
-        // Measured first: an answer of megabytes is not to grow by copies.
-        let mut size = size::SizeCounter::default();
-        output.encode(&mut size);
-        match self {
-            Format::Json => {
-                let mut encoder = json::JsonEncoder::with_capacity(size.bytes);
-                output.encode(&mut encoder);
-                encoder.into_bytes()
-            }
-        }
+        let body = Vec::with_capacity(self.measure(&Whole(output)));
+        self.append(body, &Whole(output))
     }
 
     /// An error's body.
     pub fn encode_error(self, error: &Error) -> Vec<u8> {
+        let body = Vec::with_capacity(64 + error.message.as_ref().map_or(0, String::len));
+        self.append(body, &Failure { error, named: true })
+    }
+
+    /// The first message of a stream of events: that the request is accepted. It carries the output itself.
+    pub fn encode_initial(self, output: &SubscribeToShardOutput) -> Vec<u8> {
+        let message = Message::event("initial-response", self.content_type());
+        message.bytes(self.measure(output), |bytes| self.append(bytes, output))
+    }
+
+    /// How long the message of an event will be, about.
+    pub fn measure_event(self, event: &SubscribeToShardEvent) -> usize {
+        self.event().len() + self.measure(event)
+    }
+
+    /// The message of an event.
+    pub fn encode_event(self, event: &SubscribeToShardEvent) -> Vec<u8> {
+        self.event().bytes(self.measure(event), |bytes| self.append(bytes, event))
+    }
+
+    /// The message of an error that ends a stream of events.
+    pub fn encode_exception(self, error: &Error) -> Vec<u8> {
+        let payload = Failure { error, named: false };
+        let message = Message::exception(error.code.name(), self.content_type());
+        message.bytes(self.measure(&payload), |bytes| self.append(bytes, &payload))
+    }
+
+    fn event(self) -> Message {
+        Message::event("SubscribeToShardEvent", self.content_type())
+    }
+
+    /// The length of a value, measured before it is written: an answer of megabytes is not to grow by copies.
+    fn measure(self, value: &impl Encode) -> usize {
+        let mut size = SizeCounter::new(self);
+        value.encode(&mut size);
+        size.bytes
+    }
+
+    /// `bytes`, and after them the value.
+    fn append(self, bytes: Vec<u8>, value: &impl Encode) -> Vec<u8> {
         match self {
-            Format::Json => json::encode_error(error),
+            Format::Json => {
+                let mut encoder = json::JsonEncoder::after(bytes);
+                value.encode(&mut encoder);
+                encoder.into_bytes()
+            }
+            Format::Cbor => {
+                let mut encoder = cbor::CborEncoder::after(bytes);
+                value.encode(&mut encoder);
+                encoder.into_bytes()
+            }
         }
+    }
+}
+
+/// An answer as a value: nothing for operations whose answer has no body.
+struct Whole<'a>(&'a Output);
+
+impl Encode for Whole<'_> {
+    fn encode<E: Encoder>(&self, encoder: &mut E) {
+        self.0.encode(encoder);
+    }
+}
+
+/// An error as a structure. Within a stream of events its name is in the message's headers.
+struct Failure<'a> {
+    error: &'a Error,
+    named: bool,
+}
+
+impl Encode for Failure<'_> {
+    fn encode<E: Encoder>(&self, encoder: &mut E) {
+        encoder.begin_structure();
+        if self.named {
+            encoder.member("__type");
+            encoder.string(self.error.code.name());
+        }
+        if let Some(message) = &self.error.message {
+            // As on AWS, which spells it differently for the framework's own error.
+            encoder.member(match self.error.code {
+                ErrorCode::SerializationException => "Message",
+                _ => "message",
+            });
+            encoder.string(message);
+        }
+        encoder.end_structure();
     }
 }

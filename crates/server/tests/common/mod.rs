@@ -10,14 +10,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use millstream_api::kinesis::{GetRecordsOutput, Input, ListStreamsOutput, Output, PutRecordOutput, Record, Service};
-use millstream_api::{BoxFuture, Context, Error, ErrorCode};
+use millstream_api::kinesis::{
+    GetRecordsOutput, Input, ListStreamsOutput, Output, PutRecordOutput, Record, Service, SubscribeToShardEvent,
+    SubscribeToShardEventStream, SubscribeToShardOutput,
+};
+use millstream_api::{BoxFuture, Context, Error, ErrorCode, EventStream, Events, HangUp, Timestamp};
 use millstream_env::Env;
-use millstream_server::{Drained, HealthSource, Server, ServerConfig};
+use millstream_server::{Drained, HealthSource, Server, ServerConfig, TestControls};
 use tokio::sync::{Notify, oneshot};
 
 /// `ListStreams` answers with the caller's account, region and access key; `PutRecord` waits for the gate if it is
-/// closed; `GetRecords` answers with `page` bytes; `DeleteStream` hangs up; everything else fails.
+/// closed; `GetRecords` answers with `page` bytes; `MergeShards` hangs up;
+/// `SubscribeToShard` streams what `events` says; everything else fails.
 #[derive(Default)]
 pub struct Fake {
     pub page: AtomicUsize,
@@ -25,6 +29,72 @@ pub struct Fake {
     pub gate: Notify,
     pub entered: AtomicUsize,
     pub requests: Mutex<Vec<String>>,
+    pub events: Arc<Subscriptions>,
+}
+
+/// What subscriptions give, and what has become of them.
+#[derive(Default)]
+pub struct Subscriptions {
+    /// Bytes of each event's record.
+    pub size: AtomicUsize,
+    /// Events of each subscription.
+    pub count: AtomicUsize,
+    /// What comes after them; nothing does if there is none.
+    pub ending: Mutex<Option<Ending>>,
+    /// Events given to all subscriptions.
+    pub given: AtomicUsize,
+    /// Subscriptions that were dropped.
+    pub dropped: AtomicUsize,
+}
+
+#[derive(Clone, Debug)]
+pub enum Ending {
+    Clean,
+    Failure(Error),
+    HangUp,
+}
+
+struct Script {
+    events: Arc<Subscriptions>,
+    hang_up: HangUp,
+    given: usize,
+}
+
+impl Events<SubscribeToShardEventStream> for Script {
+    fn next_event(&mut self) -> BoxFuture<'_, Option<SubscribeToShardEventStream>> {
+        Box::pin(async move {
+            if self.given < self.events.count.load(Ordering::SeqCst) {
+                self.given += 1;
+                self.events.given.fetch_add(1, Ordering::SeqCst);
+                let data = Bytes::from(vec![7; self.events.size.load(Ordering::SeqCst)]);
+                return Some(SubscribeToShardEventStream::SubscribeToShardEvent(SubscribeToShardEvent {
+                    records: vec![Record {
+                        data,
+                        approximate_arrival_timestamp: Some(Timestamp(1_787_036_486_712)),
+                        ..Record::default()
+                    }],
+                    millis_behind_latest: self.given as i64,
+                    ..SubscribeToShardEvent::default()
+                }));
+            }
+            let ending = self.events.ending.lock().unwrap().clone();
+            match ending {
+                Some(Ending::Clean) => None,
+                Some(Ending::Failure(error)) => Some(SubscribeToShardEventStream::Exception(error)),
+                Some(Ending::HangUp) => {
+                    self.hang_up.ask();
+                    None
+                }
+                None => std::future::pending().await,
+            }
+        })
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        self.events.dropped.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 impl Service for Fake {
@@ -52,9 +122,16 @@ impl Service for Fake {
                     let records = vec![Record { data, ..Record::default() }];
                     Ok(Output::GetRecords(GetRecordsOutput { records, ..GetRecordsOutput::default() }))
                 }
-                Input::DeleteStream(_) => {
+                Input::MergeShards(_) => {
                     context.hang_up.ask();
-                    Ok(Output::DeleteStream)
+                    Ok(Output::MergeShards)
+                }
+                Input::SubscribeToShard(_) => {
+                    self.entered.fetch_add(1, Ordering::SeqCst);
+                    let events =
+                        Script { events: Arc::clone(&self.events), hang_up: context.hang_up.clone(), given: 0 };
+                    let event_stream = EventStream::new(events);
+                    Ok(Output::SubscribeToShard(SubscribeToShardOutput { event_stream }))
                 }
                 Input::DescribeLimits(_) => Err(Error::bare(ErrorCode::InternalFailure)),
                 other => Err(Error::new(ErrorCode::ResourceNotFoundException, other.operation().name())),
@@ -74,11 +151,7 @@ pub struct Running {
 impl Running {
     /// Waits until so many requests have reached the service.
     pub fn wait_for(&self, requests: usize) {
-        let started = std::time::Instant::now();
-        while self.fake.entered.load(Ordering::SeqCst) < requests {
-            assert!(started.elapsed() < Duration::from_secs(30), "{requests} requests never reached the service");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        until("the requests reach the service", || self.fake.entered.load(Ordering::SeqCst) >= requests);
     }
 
     pub fn start() -> Running {
@@ -86,6 +159,14 @@ impl Running {
     }
 
     pub fn with(change: impl FnOnce(&mut ServerConfig)) -> Running {
+        Running::start_with(change, None)
+    }
+
+    pub fn with_controls(controls: Arc<dyn TestControls>) -> Running {
+        Running::start_with(|_| {}, Some(controls))
+    }
+
+    fn start_with(change: impl FnOnce(&mut ServerConfig), controls: Option<Arc<dyn TestControls>>) -> Running {
         let mut config = ServerConfig::new("us-east-1", "000000000000");
         config.listen = vec!["127.0.0.1:0".parse().unwrap()];
         config.drain = Duration::from_secs(5);
@@ -96,6 +177,10 @@ impl Running {
             metrics: Arc::new(|| "a_metric 1\n".to_owned()),
         };
         let server = Server::bind(config, Env::real(1), Arc::clone(&fake) as Arc<dyn Service>, health).unwrap();
+        let server = match controls {
+            Some(controls) => server.with_test_controls(controls),
+            None => server,
+        };
         let address = server.addresses()[0];
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
@@ -245,16 +330,26 @@ pub fn call(operation: &str, body: &str) -> String {
     post(&headers(operation), body)
 }
 
-/// A good call for a client of HTTP/2.
-pub fn request(operation: &str, body: &'static str) -> http::Request<Full<Bytes>> {
+/// Waits for a condition.
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let started = std::time::Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < Duration::from_secs(30), "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A good call for an HTTP client.
+pub fn request(operation: &str, content_type: &str, body: impl Into<Bytes>) -> http::Request<Full<Bytes>> {
     http::Request::post("http://localhost/")
+        .header("host", "localhost")
         .header("x-amz-target", format!("Kinesis_20131202.{operation}"))
-        .header("content-type", JSON)
+        .header("content-type", content_type)
         .header("x-amz-date", "20260101T000000Z")
         .header(
             "authorization",
             "AWS4-HMAC-SHA256 Credential=AKID/20260101/eu-west-1/kinesis/aws4_request, SignedHeaders=host, Signature=0",
         )
-        .body(Full::from(body))
+        .body(Full::from(body.into()))
         .unwrap()
 }

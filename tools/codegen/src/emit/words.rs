@@ -23,7 +23,13 @@ pub fn doc(indent: &str, text: &str) -> String {
 pub fn member(service: &Service, structure: &str, member: &Member<'_>) -> Result<String> {
     let path = format!("{structure}.{}", member.name);
     let what = value(service, member.shape, Some(&path))?;
-    let required = if member.required.is_some() { "; required" } else { "" };
+    let required = match member.required {
+        Some(_) => "; required",
+        None if service.overlay.members.get(&path).is_some_and(|amendment| amendment.optional) => {
+            "; required by the model, but left out at times"
+        }
+        None => "",
+    };
     Ok(format!("`{}`: {what}{required}.", member.name))
 }
 

@@ -1,5 +1,7 @@
 use millstream_api::ErrorCode;
-use millstream_api::kinesis::{PutRecordInput, PutRecordsRequestEntry, ShardIteratorType};
+use millstream_api::kinesis::{
+    CreateStreamInput, PutRecordInput, PutRecordsRequestEntry, RecordDistributionStrategy, ShardIteratorType,
+};
 use millstream_log::memory::Fault;
 
 use super::world::{World, context, entry, iterator_input, put_input, refused};
@@ -170,4 +172,71 @@ fn without_limits_a_shard_takes_what_comes() {
         let output = world.put_records((0..20).map(|_| entry("a", &data)).collect()).unwrap();
         assert_eq!(output.failed_record_count, Some(0));
     }
+}
+
+/// A world whose on-demand stream `s` has AUTO distribution, and four shards.
+fn spread_world(limits: Limits) -> World {
+    let world = World::new(1, limits);
+    let input = CreateStreamInput {
+        stream_name: "s".into(),
+        record_distribution_strategy: Some(RecordDistributionStrategy::Auto),
+        ..CreateStreamInput::default()
+    };
+    world.run(world.kinesis.create_stream(&world.context, input)).unwrap();
+    world
+}
+
+#[test]
+fn records_are_spread_over_the_shards_in_turn() {
+    let world = spread_world(Limits::aws());
+    let shards = |keys: &[&str]| -> Vec<u32> {
+        let output = world.put_records(keys.iter().map(|key| entry(key, b"x")).collect()).unwrap();
+        output.records.iter().map(|r| number(r.sequence_number.as_ref().unwrap()).shard()).collect()
+    };
+    assert_eq!(shards(&["same"; 6]), [0, 1, 2, 3, 0, 1]);
+    assert_eq!(shards(&["same"; 3]), [2, 3, 0], "the next request goes on");
+    let explicit = PutRecordInput { explicit_hash_key: Some("0".into()), ..put_input("e", b"") };
+    let put = world.run(world.kinesis.put_record(&world.context, explicit)).unwrap();
+    assert_eq!(put.shard_id, "shardId-000000000001");
+}
+
+#[test]
+fn keys_are_optional_where_records_are_spread() {
+    let world = spread_world(Limits::aws());
+    let keyless = PutRecordInput { partition_key: None, ..put_input("", b"no key") };
+    world.run(world.kinesis.put_record(&world.context, keyless)).unwrap();
+    let entries = vec![PutRecordsRequestEntry { partition_key: None, ..entry("", b"none") }, entry("mine", b"keyed")];
+    assert_eq!(world.put_records(entries).unwrap().failed_record_count, Some(0));
+    let key_in = |shard: &str| {
+        let iterator = world.iterator(iterator_input(shard, ShardIteratorType::TrimHorizon)).unwrap();
+        world.get(&iterator, None).unwrap().records.remove(0).partition_key
+    };
+    assert_eq!((key_in("0"), key_in("1"), key_in("2")), (None, None, Some("mine".to_owned())));
+    // Data alone may be as large as a record.
+    let data = vec![0; 1 << 20];
+    let largest = PutRecordInput { partition_key: None, ..put_input("", &data) };
+    world.run(world.kinesis.put_record(&world.context, largest)).unwrap();
+    let ordered = PutRecordInput { sequence_number_for_ordering: Some("5".into()), ..put_input("a", b"") };
+    let (code, message) = refused(world.run(world.kinesis.put_record(&world.context, ordered)));
+    assert_eq!(code, ErrorCode::InvalidArgumentException);
+    let text = "Stream has SERVICE_DEFINED PartitionKey enabled. SequenceNumberForOrdering must not be provided.";
+    assert_eq!(message, text);
+}
+
+#[test]
+fn spreading_skips_shards_without_throughput() {
+    let world = spread_world(Limits::aws());
+    let data = vec![7; 700_000];
+    // Each shard takes one such record in a second, and is skipped from then on.
+    let output = world.put_records((0..6).map(|_| entry("k", &data)).collect()).unwrap();
+    assert_eq!(output.failed_record_count, Some(2));
+    assert!(output.records[4].error_code.is_some() && output.records[5].error_code.is_some());
+    // A small one finds room wherever its turn begins.
+    for _ in 0..4 {
+        assert!(world.put("k", &data[..300_000]).is_ok());
+    }
+    let (code, _) = refused(world.put("k", &data[..300_000]));
+    assert_eq!(code, ErrorCode::ProvisionedThroughputExceededException);
+    world.sim.clock.advance(1_000);
+    assert!(world.put("k", &data).is_ok());
 }

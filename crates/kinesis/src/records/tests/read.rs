@@ -114,7 +114,9 @@ fn iterators_expire_and_are_checked() {
     let (code, message) = refused(world.run(world.kinesis.get_records(&far, carried)));
     assert_eq!((code, message.as_str()), (ErrorCode::InvalidArgumentException, "Invalid ShardIterator."));
     let named = input("arn:aws:kinesis:us-east-1:123456789012:stream/s");
-    assert!(world.run(world.kinesis.get_records(&far, named)).is_ok());
+    let (code, message) = refused(world.run(world.kinesis.get_records(&far, named)));
+    assert_eq!(code, ErrorCode::InvalidArgumentException);
+    assert!(message.ends_with("is not in the region eu-west-1."), "{message}");
     world.sim.clock.advance(300_000);
     assert!(world.get(&iterator, None).is_ok());
     world.sim.clock.advance(1);
