@@ -133,6 +133,10 @@ impl Kinesis {
         }
         self.tick().await;
         self.wake.notify_one();
+        // Subscriptions look at the clock when they wake.
+        for stream in self.streams().all() {
+            stream.announce_clock();
+        }
         Ok(self.clock())
     }
 }

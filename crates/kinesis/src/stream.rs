@@ -47,6 +47,8 @@ pub struct Stream {
 pub(crate) struct News {
     /// How often there was another one.
     views: u64,
+    /// How often a test has moved the clock.
+    clocks: u64,
     /// How often it became known that the one which a change should bring does not come yet, or never will.
     failures: u64,
 }
@@ -167,6 +169,11 @@ impl Stream {
         self.subscriptions.retain(&record);
         self.view.store(Arc::new(View::new(record)));
         self.news.send_modify(|news| news.views += 1);
+    }
+
+    /// Wakes those who look at the clock when they wake: it was moved.
+    pub(crate) fn announce_clock(&self) {
+        self.news.send_modify(|news| news.clocks += 1);
     }
 
     /// Wakes those who wait for another view: the change that should bring it has failed, or the stream is gone.
