@@ -133,10 +133,7 @@ impl Kinesis {
         }
         self.tick().await;
         self.wake.notify_one();
-        // Subscriptions look at the clock when they wake.
-        for stream in self.streams().all() {
-            stream.announce_clock();
-        }
+        self.streams().all().iter().for_each(|stream| stream.announce_time());
         Ok(self.clock())
     }
 }

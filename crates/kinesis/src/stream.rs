@@ -47,8 +47,6 @@ pub struct Stream {
 pub(crate) struct News {
     /// How often there was another one.
     views: u64,
-    /// How often a test has moved the clock.
-    clocks: u64,
     /// How often it became known that the one which a change should bring does not come yet, or never will.
     failures: u64,
 }
@@ -171,9 +169,9 @@ impl Stream {
         self.news.send_modify(|news| news.views += 1);
     }
 
-    /// Wakes those who look at the clock when they wake: it was moved.
-    pub(crate) fn announce_clock(&self) {
-        self.news.send_modify(|news| news.clocks += 1);
+    /// Wakes those who wait for another view, since the clock was moved: what they wait for may be due.
+    pub(crate) fn announce_time(&self) {
+        self.news.send_modify(|_| ());
     }
 
     /// Wakes those who wait for another view: the change that should bring it has failed, or the stream is gone.
