@@ -29,7 +29,7 @@ def test_every_client(codec: str, jvm: Jvm, secured: tuple[Server, Path]) -> Non
         "--config=junit.jupiter.execution.parallel.enabled=true",
         "--config=junit.jupiter.execution.parallel.mode.default=concurrent",
         "--config=junit.jupiter.execution.parallel.config.strategy=fixed",
-        "--config=junit.jupiter.execution.parallel.config.fixed.parallelism=6",
+        "--config=junit.jupiter.execution.parallel.config.fixed.parallelism=12",
         timeout=180,
         properties={
             "aws.cborEnabled": str(codec == "cbor").lower(),

@@ -14,6 +14,7 @@ import botocore.session
 import cbor2
 import pytest
 
+from support import cbor
 from support.http import CBOR, JSON, authorization
 from support.worlds import World
 
@@ -58,7 +59,7 @@ class Caller:
         assert answer.getheader("Content-Type") == self.format
         if not raw:
             return answer.status, None
-        return answer.status, cbor2.loads(raw) if self.format == CBOR else json.loads(raw)
+        return answer.status, cbor.decode(raw) if self.format == CBOR else json.loads(raw)
 
 
 def fitting(shape: Any, world: World, member: str = "") -> Any:

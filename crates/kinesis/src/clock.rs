@@ -133,6 +133,7 @@ impl Kinesis {
         }
         self.tick().await;
         self.wake.notify_one();
+        self.streams().all().iter().for_each(|stream| stream.announce_time());
         Ok(self.clock())
     }
 }

@@ -214,21 +214,19 @@ impl Kinesis {
         }
     }
 
-    /// Counts a call on a target as [`crate::throttle::CallRates`] names it; false if it is one too many.
-    pub(crate) fn admit_call(&self, operation: Operation, account: &str, region: &str, target: &str) -> bool {
+    /// Counts a call, or refuses it: false if it is one too many. `stream` is the stream's name, empty for calls on the
+    /// account as a whole.
+    fn admit_call(&self, operation: Operation, account: &str, region: &str, stream: &str) -> bool {
         if !self.is_paced() {
             return true;
         }
         let limits = match call_rate(operation) {
             None => return true,
+            Some((RateScope::Stream, _)) => self.limits_of(account, region, stream),
             Some((RateScope::Account, _)) => Arc::clone(&self.limits.all),
-            Some((RateScope::Stream, _)) => self.limits_of(account, region, target),
-            Some((RateScope::Subscription, _)) => {
-                self.limits_of(account, region, target.split('/').next().unwrap_or(target))
-            }
         };
         let now = self.env.clock.monotonic();
-        let is_allowed = self.call_rates.admit(&limits, operation, account, region, target, now);
+        let is_allowed = self.call_rates.admit(&limits, operation, account, region, stream, now);
         if !is_allowed {
             self.hooks.meter.refused(Refusal::CallRate, 1);
         }

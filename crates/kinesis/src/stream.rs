@@ -169,6 +169,11 @@ impl Stream {
         self.news.send_modify(|news| news.views += 1);
     }
 
+    /// Wakes those who wait for another view, since the clock was moved: what they wait for may be due.
+    pub(crate) fn announce_time(&self) {
+        self.news.send_modify(|_| ());
+    }
+
     /// Wakes those who wait for another view: the change that should bring it has failed, or the stream is gone.
     pub(crate) fn announce_failure(&self) {
         self.news.send_modify(|news| news.failures += 1);

@@ -258,14 +258,24 @@ impl Writes<'_> {
     }
 }
 
-/// The bytes that a consumer's subscriptions give of one shard. An event goes out while there is something left, and is
-/// paid back whole.
+/// The buckets of a consumer at one shard: of its SubscribeToShard calls, one a second, and of the bytes that its
+/// subscriptions give. An event goes out while there is something left, and is paid back whole.
 #[derive(Debug, Default)]
 pub struct SubscriptionThrottle {
+    calls: Mutex<Option<Bucket>>,
     bytes: Mutex<Option<Bucket>>,
 }
 
 impl SubscriptionThrottle {
+    /// Whether a SubscribeToShard may be answered now; if so, it is counted.
+    pub fn admit_call(&self, limits: &Limits, now: Duration) -> bool {
+        if !limits.call_rates {
+            return true;
+        }
+        let rate = limits.call_rates_scale.of(1);
+        take_one(&mut self.calls.lock(), Size::new(rate, rate), now)
+    }
+
     /// How long until an event may go out at `rate` bytes per second; zero if now.
     pub fn wait(&self, rate: Limit, now: Duration) -> Duration {
         let Some(size) = rate.get().map(|n| Size::new(n, n)) else { return Duration::ZERO };
@@ -296,14 +306,13 @@ pub enum RateScope {
     Account,
     /// The calls for one stream.
     Stream,
-    /// The calls of one consumer for one shard.
-    Subscription,
 }
 
-/// How often an operation may be called per second, and counted by what. `None` for those limited by shard.
+/// How often an operation may be called per second, and counted by what. `None` for those limited by shard (or, as
+/// SubscribeToShard, by consumer and shard).
 pub fn call_rate(operation: Operation) -> Option<(RateScope, u32)> {
     use Operation as O;
-    use RateScope::{Account, Stream, Subscription};
+    use RateScope::{Account, Stream};
     Some(match operation {
         O::DescribeLimits => (Account, 1),
         O::DescribeStream | O::UpdateShardCount => (Account, 10),
@@ -311,7 +320,6 @@ pub fn call_rate(operation: Operation) -> Option<(RateScope, u32)> {
         O::DeregisterStreamConsumer | O::ListStreamConsumers => (Stream, 5),
         O::DescribeStreamConsumer => (Stream, 20),
         O::ListShards => (Stream, 1000),
-        O::SubscribeToShard => (Subscription, 1),
         O::AddTagsToStream
         | O::CreateStream
         | O::DecreaseStreamRetentionPeriod
@@ -355,7 +363,7 @@ struct RateKey {
     operation: Operation,
     account: Box<str>,
     region: Box<str>,
-    target: Box<str>,
+    stream: Box<str>,
 }
 
 /// Buckets that have refilled are forgotten when there are this many: they say nothing.
@@ -367,21 +375,20 @@ impl CallRates {
         self.buckets.lock().retain(|key, _| !of(&key.account, &key.region));
     }
 
-    /// Whether a call may be answered now; if so, it is counted. `target` is the stream's name (with consumer and shard, for
-    /// subscriptions), empty for calls on the account as a whole. `limits` are the stream's for operations whose rate is
-    /// counted by stream, else the service's.
+    /// Whether a call may be answered now; if so, it is counted. `stream` is the stream's name, empty for calls on the
+    /// account as a whole. `limits` are the stream's for operations whose rate is counted by stream, else the service's.
     pub fn admit(
         &self,
         limits: &Limits,
         operation: Operation,
         account: &str,
         region: &str,
-        target: &str,
+        stream: &str,
         now: Duration,
     ) -> bool {
         let Some((scope, rate)) = call_rate(operation).filter(|_| limits.call_rates) else { return true };
-        let target = if scope == RateScope::Account { "" } else { target };
-        let key = RateKey { operation, account: account.into(), region: region.into(), target: target.into() };
+        let stream = if scope == RateScope::Stream { stream } else { "" };
+        let key = RateKey { operation, account: account.into(), region: region.into(), stream: stream.into() };
         let rate = limits.call_rates_scale.of(u64::from(rate));
         let size = Size::new(rate, rate);
         let mut buckets = self.buckets.lock();

@@ -109,3 +109,35 @@ fn only_a_server_for_tests_takes_over_a_clock_that_was_moved() {
     let refused = Kinesis::open(machine.env(), log, catalog, at_once(), hooks);
     assert!(matches!(refused.err(), Some(OpenError::VirtualClock { ahead_seconds: 90_000 })));
 }
+
+#[test]
+fn a_step_wakes_subscriptions_whose_time_is_over() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Context as Task, Poll, Wake, Waker};
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let world = World::new(for_tests(at_once()));
+    world.create("s", 1);
+    let Ok(Output::RegisterStreamConsumer(registered)) = world.call(register("s", "c")) else { panic!("registered") };
+    let subscribe = Input::SubscribeToShard(SubscribeToShardInput {
+        consumer_arn: registered.consumer.consumer_arn.into(),
+        shard_id: "0".into(),
+        starting_position: StartingPosition { r#type: ShardIteratorType::Latest, ..Default::default() },
+        ..Default::default()
+    });
+    let Ok(Output::SubscribeToShard(mut subscribed)) = world.call(subscribe) else { panic!("subscribed") };
+    let first = world.machine.block_on(subscribed.event_stream.next_event());
+    assert!(matches!(first, Some(Some(SubscribeToShardEventStream::SubscribeToShardEvent(_)))), "{first:?}");
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut waiting = subscribed.event_stream.next_event();
+    assert!(waiting.as_mut().poll(&mut Task::from_waker(&waker)).is_pending());
+    advance(&world, 300_000);
+    assert!(woken.0.load(Ordering::Relaxed), "no heartbeat is waited for");
+    assert!(matches!(waiting.as_mut().poll(&mut Task::from_waker(&waker)), Poll::Ready(None)));
+}

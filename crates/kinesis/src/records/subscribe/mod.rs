@@ -12,9 +12,10 @@ pub(crate) use self::places::Subscriptions;
 use self::subscription::Subscription;
 use super::start::{Asked, position};
 use crate::consumers::{WantedConsumer, consumer_of_arn};
+use crate::hooks::Refusal;
 use crate::resolve::{Address, ConsumerAddress};
 use crate::service::Kinesis;
-use crate::state::{ConsumerStatus, ShardIndex, Status, parse_shard_id, shard_id};
+use crate::state::{ConsumerStatus, ShardIndex, Status, parse_shard_id};
 use crate::stream::Stream;
 use crate::texts;
 
@@ -63,11 +64,11 @@ impl Kinesis {
         consumer: &ConsumerAddress,
         shard: ShardIndex,
     ) -> Result<(), Error> {
-        let ConsumerAddress { stream: Address { account, region, name: stream_name }, name, created } = consumer;
-        let target = format!("{stream_name}/{name}:{created}/{}", shard_id(shard));
-        if self.admit_call(Operation::SubscribeToShard, account, region, &target) {
+        let throttle = stream.subscriptions.throttle(consumer, shard);
+        if throttle.admit_call(&stream.limits, self.env.clock.monotonic()) {
             return Ok(());
         }
+        self.hooks.meter.refused(Refusal::CallRate, 1);
         Err(if stream.subscriptions.is_recent(consumer, shard, self.now()) {
             texts::subscription_exists(consumer, shard)
         } else {

@@ -59,6 +59,12 @@ impl Subscriptions {
         self.seats.lock().get(&Key::new(consumer, shard)).is_some_and(|seat| seat.is_recent(now_ms))
     }
 
+    /// The buckets of the consumer at the shard. Only for those that exist: they are kept until
+    /// [`Subscriptions::retain`].
+    pub(super) fn throttle(&self, consumer: &ConsumerAddress, shard: ShardIndex) -> Arc<SubscriptionThrottle> {
+        Arc::clone(&self.seats.lock().entry(Key::new(consumer, shard)).or_default().throttle)
+    }
+
     /// Takes the place of the consumer at the stream's shard from whoever has it; `None` if that one came too recently.
     pub(super) fn claim(
         stream: &Arc<Stream>,

@@ -2,6 +2,7 @@ package millstream.sdk;
 
 import static org.junit.jupiter.api.Assertions.fail;
 
+import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -9,7 +10,7 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import org.reactivestreams.Subscriber;
 import software.amazon.awssdk.services.kinesis.KinesisAsyncClient;
-import software.amazon.awssdk.services.kinesis.model.ResourceInUseException;
+import software.amazon.awssdk.services.kinesis.model.KinesisException;
 import software.amazon.awssdk.services.kinesis.model.StartingPosition;
 import software.amazon.awssdk.services.kinesis.model.SubscribeToShardEvent;
 import software.amazon.awssdk.services.kinesis.model.SubscribeToShardEventStream;
@@ -39,14 +40,14 @@ final class Subscription {
         });
     }
 
-    /** Whether the service let it in; otherwise there is another one. */
-    boolean accepted() {
+    /** Nothing if the service let it in, else why it did not. */
+    Optional<KinesisException> refusal() {
         try {
             accepted.join();
-            return true;
+            return Optional.empty();
         } catch (CompletionException refused) {
-            if (refused.getCause() instanceof ResourceInUseException) {
-                return false;
+            if (refused.getCause() instanceof KinesisException failure) {
+                return Optional.of(failure);
             }
             throw refused;
         }

@@ -16,6 +16,7 @@ import software.amazon.awssdk.core.client.builder.SdkAsyncClientBuilder;
 import software.amazon.awssdk.core.interceptor.Context;
 import software.amazon.awssdk.core.interceptor.ExecutionAttributes;
 import software.amazon.awssdk.core.interceptor.ExecutionInterceptor;
+import software.amazon.awssdk.core.interceptor.SdkExecutionAttribute;
 import software.amazon.awssdk.http.Protocol;
 import software.amazon.awssdk.http.ProtocolNegotiation;
 import software.amazon.awssdk.http.apache5.Apache5HttpClient;
@@ -123,14 +124,23 @@ enum Target {
         final Set<String> sent = ConcurrentHashMap.newKeySet();
         final Set<String> received = ConcurrentHashMap.newKeySet();
 
+        /** The SDK sends SubscribeToShard in JSON, whatever it does with the others. */
+        private static boolean chosen(ExecutionAttributes attributes) {
+            return !"SubscribeToShard".equals(attributes.getAttribute(SdkExecutionAttribute.OPERATION_NAME));
+        }
+
         @Override
         public void beforeTransmission(Context.BeforeTransmission context, ExecutionAttributes attributes) {
-            context.httpRequest().firstMatchingHeader("Content-Type").ifPresent(sent::add);
+            if (chosen(attributes)) {
+                context.httpRequest().firstMatchingHeader("Content-Type").ifPresent(sent::add);
+            }
         }
 
         @Override
         public void afterTransmission(Context.AfterTransmission context, ExecutionAttributes attributes) {
-            context.httpResponse().firstMatchingHeader("Content-Type").ifPresent(received::add);
+            if (chosen(attributes)) {
+                context.httpResponse().firstMatchingHeader("Content-Type").ifPresent(received::add);
+            }
         }
     }
 }
