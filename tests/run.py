@@ -155,15 +155,34 @@ def suite_codegen(runner: Runner) -> Outcome:
     return Outcome.of(done.status == 0)
 
 
-def pytest_suite(folder: str, python: Callable[[], Path] = tools.python) -> Callable[[Runner], Outcome]:
+def pytest_suite(
+    folder: str, python: Callable[[], Path] = tools.python, tls: bool = False
+) -> Callable[[Runner], Outcome]:
+    """The tests of a folder; with `tls`, the clients come over TLS."""
+
     def suite(runner: Runner) -> Outcome:
-        report = REPORTS / f"{folder}.xml"
+        report = REPORTS / f"{folder}{'-tls' if tls else ''}.xml"
         report.unlink(missing_ok=True)
+        env = {"MILLSTREAM_BIN": str(SERVER), "MILLSTREAM_DEAGGREGATE": str(DEAGGREGATE)}
         done = runner.command(
             python(), "-m", "pytest", "-c", "tests/pytest.ini", f"--junitxml={report}", f"tests/{folder}",
-            env={"MILLSTREAM_BIN": str(SERVER), "MILLSTREAM_DEAGGREGATE": str(DEAGGREGATE)},
+            env={**env, "MILLSTREAM_TEST_TLS": "1"} if tls else env,
         )
         return from_junit(report, done)
+
+    return suite
+
+
+def script_suite(folder: str) -> Callable[[Runner], Outcome]:
+    """The tests of another language, with a script that runs and counts them."""
+
+    def suite(runner: Runner) -> Outcome:
+        done = runner.command(tools.python(), f"tests/{folder}/run.py", env={"MILLSTREAM_BIN": str(SERVER)})
+        counted = re.findall(r"^counted: (\d+) passed, (\d+) failed, (\d+) skipped$", done.text, re.M)
+        if not counted:
+            return Outcome(failed=1, note="ended without a count")
+        passed, failed, skipped = map(int, counted[-1])
+        return Outcome(passed=passed, failed=failed or int(done.status != 0), skipped=skipped)
 
     return suite
 
@@ -217,10 +236,15 @@ SUITES: dict[str, Callable[[Runner], Outcome]] = {
     "codegen": suite_codegen,
     "cli": pytest_suite("cli"),
     "sdk": pytest_suite("sdk"),
+    "sdk-tls": pytest_suite("sdk", tls=True),
     "wire": pytest_suite("wire"),
     "ops": pytest_suite("ops"),
     "kpl": pytest_suite("kpl", tools.kpl),
     "js": suite_js,
+    "go": script_suite("go"),
+    "rust-sdk": script_suite("rust-sdk"),
+    "java": pytest_suite("java"),
+    "field": pytest_suite("field", tools.field),
     "crash": suite_crash,
 }
 
