@@ -94,7 +94,7 @@ def field() -> Path:
 
 
 def moto() -> Path:
-    """moto's server, the stand-in for DynamoDB in tests/java; apart from the clients, whose packages it would pin."""
+    """moto's server, the stand-in for DynamoDB that the KCL 3.x gets on with."""
     return environment("moto", ROOT / "tests" / "java" / "requirements.txt").parent / "moto_server"
 
 
@@ -173,6 +173,11 @@ def go_environment(folder: Path) -> dict[str, str]:
     }
 
 
+def dynalite() -> Path:
+    """dynalite's program, the stand-in for DynamoDB that the KCL 1.x gets on with."""
+    return node_packages("dynalite", ROOT / "tests" / "java") / "node_modules" / "dynalite" / "cli.js"
+
+
 def java() -> Path:
     """The folder with the jars of tests/java/pom.xml: AWS's SDK, KCL and KPL, and JUnit."""
     manifest = ROOT / "tests" / "java" / "pom.xml"
@@ -218,6 +223,7 @@ NEEDED_BY_TESTS: dict[str, Callable[[], Path]] = {
     "go": go,
     "java": java,
     "moto": moto,
+    "dynalite": dynalite,
     "cargo-deny": cargo_deny,
 }
 

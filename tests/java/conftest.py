@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from support import dynamo
 from support.dynamo import Dynamo
 from support.jvm import Jvm
 
@@ -17,6 +18,13 @@ def jvm(tmp_path_factory: pytest.TempPathFactory) -> Jvm:
 
 @pytest.fixture(scope="session")
 def tables() -> Iterator[str]:
-    """Where the KCL keeps its leases."""
-    with Dynamo() as dynamo:
-        yield dynamo.endpoint
+    """Where the KCL 3.x keeps its leases."""
+    with Dynamo(dynamo.moto()) as running:
+        yield running.endpoint
+
+
+@pytest.fixture(scope="session")
+def old_tables() -> Iterator[str]:
+    """Where the KCL 1.x keeps its leases."""
+    with Dynamo(dynamo.dynalite()) as running:
+        yield running.endpoint

@@ -1,8 +1,7 @@
-"""The Kinesis Client Library for Java, 3.x: over a split and a merge, over the death of a worker, over restarts."""
+"""The Kinesis Client Library for Java, 3.x and 1.x: over a split and a merge, over the death of a worker, over restarts."""
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from support import kcl, waiting
+from support import kcl, ports, waiting
 from support.jvm import Jvm
 from support.server import Server
 from support.worlds import World
@@ -22,10 +21,8 @@ RETRIEVALS = ["polling", "fan-out"]
 @pytest.fixture
 def fixed_server(tmp_path: Path) -> Iterator[Server]:
     """A server that comes back on the same port after a restart, since its clients do not look for another."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = Server(tmp_path / "data", "--transition-delay", "50ms", "--listen", f"127.0.0.1:{port}", tls=False)
+    listen = f"127.0.0.1:{ports.free()}"
+    server = Server(tmp_path / "data", "--transition-delay", "50ms", "--listen", listen, tls=False)
     server.start()
     yield server
     server.close()
@@ -93,10 +90,11 @@ def check_all(application: kcl.Application, world: World, producer: Producer) ->
     kcl.check_parents_first(events, lineage(world, application.stream))
 
 
-@pytest.mark.parametrize("retrieval", RETRIEVALS)
+@pytest.mark.parametrize("retrieval", [*RETRIEVALS, "version-1"])
 def test_a_split_a_merge_and_a_killed_worker(
-    retrieval: str, jvm: Jvm, tables: str, fixed_server: Server, tmp_path: Path
+    retrieval: str, jvm: Jvm, request: pytest.FixtureRequest, fixed_server: Server, tmp_path: Path
 ) -> None:
+    tables = request.getfixturevalue("old_tables" if retrieval == "version-1" else "tables")
     world = World(fixed_server, account=kcl.ACCOUNT)
     stream = world.create(3, name=f"resharded-{retrieval}")
     application = kcl.Application(jvm, stream, retrieval, fixed_server.endpoint, tables, tmp_path)

@@ -52,11 +52,14 @@ class Worker:
 
 
 class Application:
-    """The workers of one application on one stream."""
+    """The workers of one application on one stream. `retrieval` is the KCL 3.x's `polling` or `fan-out`, or `version-1` for
+    the KCL 1.x, which only polls.
+    """
 
     def __init__(self, jvm: Jvm, stream: str, retrieval: str, endpoint: str, tables: str, logs: Path,
                  properties: dict[str, str] | None = None) -> None:
         self.jvm = jvm
+        self.program = "millstream.kcl1.Worker" if retrieval == "version-1" else "millstream.kcl.Worker"
         self.arguments = (retrieval, endpoint, tables)
         self.stream = stream
         self.logs = logs
@@ -67,7 +70,7 @@ class Application:
     def worker(self, name: str) -> Worker:
         """Starts a worker."""
         log = self.logs / f"{name}.log"
-        process = self.jvm.start("millstream.kcl.Worker", self.stream, self.stream, name, *self.arguments, log=log,
+        process = self.jvm.start(self.program, self.stream, self.stream, name, *self.arguments, log=log,
                                  properties=self.properties)
         worker = Worker(name, process, log)
         self.workers.append(worker)
