@@ -1,5 +1,7 @@
-"""npm's lifion-kinesis: polling and fan-out, its state in a stand-in for DynamoDB. It subscribes with an HTTP client and an
-event-stream parser of its own, over HTTP/1.1."""
+"""npm's lifion-kinesis, polling, its state in a stand-in for DynamoDB.
+
+Its fan-out is left out: its own parser of event streams loses its place for good when two messages of a subscription reach
+it in one piece, which on one machine they do, and it subscribes to AWS's host name whatever the endpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +17,6 @@ import pytest
 import tools
 from support import waiting
 from support.dynamo import Dynamo
-from support.server import Server
 from support.worlds import World
 
 SCRIPT = Path(__file__).parent / "lifion.cjs"
@@ -28,24 +29,15 @@ def tables() -> Iterator[str]:
         yield dynamo.endpoint
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """On a server that may be called by the name that the library calls it."""
-    host = ("--allow-host", "kinesis.us-east-1.amazonaws.com")
-    with Server(tmp_path / "data", "--transition-delay", "50ms", *host, tls=False) as server:
-        yield World(server)
-
-
-@pytest.mark.parametrize("mode", ["polling", "fan-out"])
-def test_what_is_put_arrives(world: World, tables: str, mode: str) -> None:
+def test_what_is_put_arrives(world: World, tables: str) -> None:
     stream = world.create(shards=2)
     process = subprocess.Popen(
-        ["node", str(SCRIPT), stream, mode, str(COUNT)],
+        ["node", str(SCRIPT), stream, str(COUNT)],
         env={
             **os.environ,
             "NODE_PATH": str(tools.field_node() / "node_modules"),
             "AWS_ACCESS_KEY_ID": world.account,
-            "MILLSTREAM_ENDPOINT": world.server.endpoint,
+            "MILLSTREAM_ENDPOINT": f"http://127.0.0.1:{world.server.port}",
             "DYNAMO_ENDPOINT": tables,
         },
         stdin=subprocess.DEVNULL,
