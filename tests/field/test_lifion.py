@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import tools
-from support import waiting
+from support import dynamo, waiting
 from support.dynamo import Dynamo
 from support.worlds import World
 
@@ -25,8 +25,8 @@ COUNT = 40
 
 @pytest.fixture(scope="module")
 def tables() -> Iterator[str]:
-    with Dynamo() as dynamo:
-        yield dynamo.endpoint
+    with Dynamo(dynamo.moto()) as running:
+        yield running.endpoint
 
 
 def test_what_is_put_arrives(world: World, tables: str) -> None:
