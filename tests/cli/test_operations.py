@@ -9,58 +9,59 @@ import pytest
 
 from support import waiting
 from support.cli import Cli
+from support.http import ACCOUNT
+from support.worlds import World
 
 _names = itertools.count(1)
 
 
 @pytest.fixture
-def stream(modern: Cli) -> str:
+def world(modern: Cli) -> World:
+    """The CLI's own account through boto3, for what is not under test: a CLI takes a second for a call."""
+    return World(modern.server, ACCOUNT)
+
+
+@pytest.fixture
+def stream(modern: Cli, world: World) -> str:
     """A stream that only this test uses."""
-    name = f"Ops{next(_names)}-{modern.name}"
-    modern(f"kinesis create-stream --stream-name {name} --shard-count 1")
-    modern(f"kinesis wait stream-exists --stream-name {name}")
-    return name
+    return world.create(name=f"Ops{next(_names)}-{modern.name}")
 
 
 def arn(stream: str) -> str:
     return f"arn:aws:kinesis:us-east-1:000000000000:stream/{stream}"
 
 
-def register(aws: Cli, stream: str, name: str, more: str = "") -> str:
-    """Registers a consumer, waits until it is ACTIVE, and gives its ARN."""
-    command = f"kinesis register-stream-consumer --stream-arn {arn(stream)} --consumer-name {name} {more}"
-    consumer = aws(command)["Consumer"]["ConsumerARN"]
-    look = f"kinesis describe-stream-consumer --consumer-arn {consumer} --query ConsumerDescription.ConsumerStatus"
-    waiting.until(lambda: aws(look) == "ACTIVE", "the consumer is ACTIVE")
-    return consumer
+def test_consumers(modern: Cli, world: World, stream: str) -> None:
+    register = f"kinesis register-stream-consumer --stream-arn {arn(stream)} --consumer-name reader"
+    consumer = modern(f"{register} --tags stage=test")["Consumer"]
+    assert consumer["ConsumerStatus"] == "CREATING"
+    named = consumer["ConsumerARN"]
+    assert named.startswith(f"{arn(stream)}/consumer/reader:")
 
+    def status() -> str:
+        return world.call("DescribeStreamConsumer", ConsumerARN=named)["ConsumerDescription"]["ConsumerStatus"]
 
-def test_consumers(modern: Cli, stream: str) -> None:
-    consumer = register(modern, stream, "reader", "--tags stage=test")
-    assert consumer.startswith(f"{arn(stream)}/consumer/reader:")
-    register(modern, stream, "second")
-    listed = modern(f"kinesis list-stream-consumers --stream-arn {arn(stream)} --query 'Consumers[].ConsumerName'")
-    assert sorted(listed) == ["reader", "second"]
+    waiting.until(lambda: status() == "ACTIVE", "the consumer is ACTIVE")
+    world.call("RegisterStreamConsumer", StreamARN=arn(stream), ConsumerName="second")
     # The CLI pages by itself.
-    paged = modern(f"kinesis list-stream-consumers --stream-arn {arn(stream)} --page-size 1 --query 'Consumers[].ConsumerName'")
-    assert sorted(paged) == ["reader", "second"]
-    refused = modern.fails(f"kinesis register-stream-consumer --stream-arn {arn(stream)} --consumer-name reader")
+    listing = f"kinesis list-stream-consumers --stream-arn {arn(stream)} --page-size 1"
+    assert sorted(modern(f"{listing} --query 'Consumers[].ConsumerName'")) == ["reader", "second"]
+    refused = modern.fails(register)
     assert "(ResourceInUseException) when calling the RegisterStreamConsumer operation" in refused
     assert "(ResourceInUseException)" in modern.fails(f"kinesis delete-stream --stream-name {stream}")
-
-    tags = f"kinesis list-tags-for-resource --resource-arn {consumer} --query Tags"
+    tags = f"kinesis list-tags-for-resource --resource-arn {named} --query Tags"
     assert modern(tags) == [{"Key": "stage", "Value": "test"}]
-    modern(f"kinesis deregister-stream-consumer --consumer-arn {consumer}")
-    look = f"kinesis describe-stream-consumer --consumer-arn {consumer}"
-    waiting.until(lambda: modern.bash(f"aws {look}").returncode != 0, "the consumer is gone")
-    assert "(ResourceNotFoundException)" in modern.fails(look)
+
+    modern(f"kinesis deregister-stream-consumer --consumer-arn {named}")
+    waiting.until(lambda: world.summary(stream)["ConsumerCount"] == 1, "the consumer is gone")
+    assert "(ResourceNotFoundException)" in modern.fails(f"kinesis describe-stream-consumer --consumer-arn {named}")
     modern(f"kinesis delete-stream --stream-name {stream} --enforce-consumer-deletion")
 
 
 def test_neither_cli_has_subscribe_to_shard(modern: Cli) -> None:
     """Both leave it out, since it answers with a stream of events. A CLI that has it needs a test here."""
-    said = modern.fails("kinesis subscribe-to-shard")
-    assert "subscribe-to-shard" in said and ("Invalid choice" in said or "invalid choice" in said)
+    said = modern.fails("kinesis subscribe-to-shard --consumer-arn x")
+    assert "nvalid choice" in said
 
 
 def test_policies(modern: Cli, stream: str) -> None:
@@ -96,21 +97,16 @@ def test_tags_of_streams(modern: Cli, stream: str) -> None:
     assert modern(f"kinesis list-tags-for-resource --resource-arn {arn(stream)} --query 'Tags[].Key'") == ["Environment"]
 
 
-def test_record_sizes(modern: Cli, stream: str) -> None:
+def test_record_sizes(modern: Cli, world: World, stream: str) -> None:
     # The spelling is the CLI's own.
     modern(f"kinesis update-max-record-size --stream-arn {arn(stream)} --max-record-size-in-ki-b 5000")
-    modern(f"kinesis wait stream-exists --stream-name {stream}")
+    world.active(stream)
     size = f"kinesis describe-stream-summary --stream-name {stream} --query StreamDescriptionSummary.MaxRecordSizeInKiB"
     assert modern(size) == 5000
-    refused = modern.fails(f"kinesis update-max-record-size --stream-arn {arn(stream)} --max-record-size-in-ki-b 512")
-    assert "(ValidationException) when calling the UpdateMaxRecordSize operation" in refused
 
     (modern.home / "large").write_bytes(bytes(range(256)) * 8 * 1024)
     modern(f"kinesis put-record --stream-name {stream} --partition-key k --data fileb://large")
-    iterator = modern(
-        f"kinesis get-shard-iterator --stream-name {stream} --shard-id shardId-000000000000 "
-        "--shard-iterator-type TRIM_HORIZON --query ShardIterator"
-    )
+    iterator = world.iterator(stream)
     command = f"aws kinesis get-records --shard-iterator {iterator} --query 'Records[0].Data' --output text | base64 -d"
     assert modern.bash(f"{command} | cmp - large").returncode == 0
 
@@ -140,6 +136,4 @@ def test_tls_by_option_and_by_environment(encrypted: Cli) -> None:
     bundle = encrypted.server.ca
     encrypted(f"kinesis create-stream --stream-name tls --shard-count 1 --ca-bundle {bundle}")
     encrypted.env["AWS_CA_BUNDLE"] = str(bundle)
-    encrypted("kinesis wait stream-exists --stream-name tls")
-    put = encrypted("kinesis put-record --stream-name tls --partition-key k --data dGxz")
-    assert put["ShardId"] == "shardId-000000000000"
+    assert encrypted("kinesis list-streams --query StreamNames") == ["tls"]

@@ -1,7 +1,13 @@
 // A consumer and a producer with npm's lifion-kinesis: puts what it is told to, and prints what it is given.
 "use strict";
 
+const dns = require("node:dns");
 const Kinesis = require("lifion-kinesis");
+
+// To subscribe, the library takes scheme and port from the endpoint, but AWS's own host name: what a developer puts into
+// the hosts file.
+const { lookup } = dns;
+dns.lookup = (name, ...more) => lookup(name === "kinesis.us-east-1.amazonaws.com" ? "127.0.0.1" : name, ...more);
 
 const [, , streamName, mode, count] = process.argv;
 const connection = (endpoint) => ({

@@ -77,18 +77,16 @@ def test_a_consumer_goes_on_from_its_checkpoint(world: World) -> None:
     assert (first, second) == (list(range(20)), list(range(20, 40)))
 
 
-def test_a_consumer_follows_a_split(world: World) -> None:
+@pytest.mark.parametrize("use_list_shards", [False, True])
+def test_a_consumer_reads_parents_and_children(world: World, use_list_shards: bool) -> None:
     stream = world.create()
 
     async def story() -> list[int]:
         await produce(world, stream, range(10))
-        async with follower(world, stream) as consumer:
-            before = await take(consumer, 10)
-            world.call(
-                "SplitShard", StreamName=stream, ShardToSplit="shardId-000000000000", NewStartingHashKey=MIDDLE
-            )
-            world.active(stream)
-            await produce(world, stream, range(10, 60))
-            return before + await take(consumer, 50)
+        world.call("SplitShard", StreamName=stream, ShardToSplit="shardId-000000000000", NewStartingHashKey=MIDDLE)
+        world.active(stream)
+        await produce(world, stream, range(10, 60))
+        async with follower(world, stream, use_list_shards=use_list_shards) as consumer:
+            return await take(consumer, 60)
 
     assert sorted(asyncio.run(story())) == list(range(60))

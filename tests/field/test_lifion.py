@@ -15,6 +15,7 @@ import pytest
 import tools
 from support import waiting
 from support.dynamo import Dynamo
+from support.server import Server
 from support.worlds import World
 
 SCRIPT = Path(__file__).parent / "lifion.cjs"
@@ -27,6 +28,14 @@ def tables() -> Iterator[str]:
         yield dynamo.endpoint
 
 
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """On a server that may be called by the name that the library calls it."""
+    host = ("--allow-host", "kinesis.us-east-1.amazonaws.com")
+    with Server(tmp_path / "data", "--transition-delay", "50ms", *host, tls=False) as server:
+        yield World(server)
+
+
 @pytest.mark.parametrize("mode", ["polling", "fan-out"])
 def test_what_is_put_arrives(world: World, tables: str, mode: str) -> None:
     stream = world.create(shards=2)
@@ -36,7 +45,7 @@ def test_what_is_put_arrives(world: World, tables: str, mode: str) -> None:
             **os.environ,
             "NODE_PATH": str(tools.field_node() / "node_modules"),
             "AWS_ACCESS_KEY_ID": world.account,
-            "MILLSTREAM_ENDPOINT": f"http://127.0.0.1:{world.server.port}",
+            "MILLSTREAM_ENDPOINT": world.server.endpoint,
             "DYNAMO_ENDPOINT": tables,
         },
         stdin=subprocess.DEVNULL,
@@ -54,7 +63,7 @@ def test_what_is_put_arrives(world: World, tables: str, mode: str) -> None:
     for reader in readers:
         reader.start()
     try:
-        waiting.until(lambda: len(given) >= COUNT or process.poll() is not None, "everything has arrived", 60)
+        waiting.until(lambda: len(given) >= COUNT or process.poll() is not None, "everything has arrived")
     except AssertionError as late:
         raise AssertionError("".join(said)) from late
     finally:

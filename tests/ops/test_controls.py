@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,31 @@ def test_an_iterator_expires_when_the_clock_steps(controls: Controls) -> None:
     assert world.refused("GetRecords", ShardIterator=iterator)[0] == "ExpiredIteratorException"
 
 
+def test_a_subscription_meets_a_fault_before_its_first_event(controls: Controls) -> None:
+    world = controls.world
+    name = world.create(2)
+    consumer = world.register(name)
+    fault = controls.fault("aws:fis:inject-api-internal-error", stream=name, shard=SECOND, count=1)
+    with closing(world.subscribe(consumer, FIRST)) as stream:
+        assert next(iter(stream))["SubscribeToShardEvent"]["Records"] == []
+    with pytest.raises(ClientError) as raised:
+        world.subscribe(consumer, SECOND)
+    assert raised.value.response["Error"]["Code"] == "InternalFailure"
+    assert controls.journal(fault)[0]["operation"] == "SubscribeToShard"
+    with closing(world.subscribe(consumer, SECOND)) as stream:
+        assert next(iter(stream))["SubscribeToShardEvent"]["Records"] == []
+
+
+def test_a_subscription_ends_cleanly_when_the_clock_steps(controls: Controls) -> None:
+    world = controls.world
+    name = world.create()
+    with closing(world.subscribe(world.register(name))) as stream:
+        incoming = iter(stream)
+        next(incoming)
+        controls.advance("5m")
+        assert all(event["SubscribeToShardEvent"]["Records"] == [] for event in incoming)
+
+
 def test_a_quota_per_day_is_new_after_a_day(controls: Controls) -> None:
     world = controls.world
     name = world.create()
@@ -383,6 +409,9 @@ def test_a_reset_removes_streams_in_every_state(own_controls: Controls) -> None:
         world.call("CreateStream", StreamName=name, ShardCount=2)
     own_controls.advance("10m")
     world.put(names[0])
+    world.call("RegisterStreamConsumer", StreamARN=world.arn(names[0]), ConsumerName="consumer")
+    commitment = {"MinimumThroughputBillingCommitment": {"Status": "ENABLED"}}
+    world.call("UpdateAccountSettings", **commitment)
     world.call("SplitShard", StreamName=names[1], ShardToSplit=FIRST, NewStartingHashKey="5")
     world.call("DeleteStream", StreamName=names[2])
     world.call("CreateStream", StreamName=names[3], ShardCount=1)
@@ -402,12 +431,15 @@ def test_a_reset_removes_streams_in_every_state(own_controls: Controls) -> None:
     assert own_controls.get("faults/journal")["entries"] == []
     clock = own_controls.get("clock")
     assert clock["rate"] == 1 and clock["ahead"] >= ahead
+    settings = world.call("DescribeAccountSettings")["MinimumThroughputBillingCommitment"]
+    assert settings == {"Status": "DISABLED"}
     # Names are free at once, and nothing comes back.
     world.call("CreateStream", StreamName=names[0], ShardCount=1)
     own_controls.server.restart(kill=True)
     own_controls.advance("10m")
     assert world.call("ListStreams")["StreamNames"] == [names[0]]
     assert world.read(names[0]) == []
+    assert world.call("ListStreamConsumers", StreamARN=world.arn(names[0]))["Consumers"] == []
 
 
 def test_a_reset_forgets_what_was_counted(own_controls: Controls) -> None:

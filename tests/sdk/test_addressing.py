@@ -133,6 +133,10 @@ def test_an_arn_of_another_region_is_refused(world: World) -> None:
     for operation, members in EITHER[:6]:
         assert abroad.refused(operation, StreamARN=arn, **members) == refusal, operation
     assert abroad.refused("ListTagsForResource", ResourceARN=arn) == refusal
+    consumer = f"{arn}/consumer/c:1700000000"
+    consumer_refusal = ("InvalidArgumentException", f"{consumer} is not in the region eu-west-1.")
+    assert abroad.refused("DescribeStreamConsumer", ConsumerARN=consumer) == consumer_refusal
+    assert abroad.refused("GetResourcePolicy", ResourceARN=consumer) == consumer_refusal
     assert abroad.refused("GetRecords", ShardIterator=world.iterator(name), StreamARN=arn) == refusal
 
 

@@ -45,6 +45,25 @@ def test_put_get_replace_delete(world: World) -> None:
     )
 
 
+def test_a_consumers_policy(free_world: World) -> None:
+    name = free_world.create()
+    arn = free_world.consumer(name, "c")
+    assert free_world.call("GetResourcePolicy", ResourceARN=arn) == {"Policy": "{}"}
+    subscribe = policy(free_world, name, Action=["kinesis:DescribeStreamConsumer", "kinesis:SubscribeToShard"], Resource=arn)
+    free_world.call("PutResourcePolicy", ResourceARN=arn, Policy=subscribe)
+    assert free_world.call("GetResourcePolicy", ResourceARN=arn) == {"Policy": subscribe}
+    # It is not its stream's, and may not say what its stream's may.
+    assert free_world.call("GetResourcePolicy", ResourceARN=free_world.arn(name)) == {"Policy": "{}"}
+    refused = free_world.refused("PutResourcePolicy", ResourceARN=arn, Policy=policy(free_world, name))
+    assert refused == (
+        "InvalidArgumentException",
+        "The resource policy is not valid: statement 1 names the action kinesis:DescribeStreamSummary, which a policy of "
+        "this resource cannot.",
+    )
+    free_world.call("DeleteResourcePolicy", ResourceARN=arn)
+    assert free_world.refused("DeleteResourcePolicy", ResourceARN=arn)[0] == "ResourceNotFoundException"
+
+
 def test_answers_without_members_have_no_body(world: World) -> None:
     name = world.create()
     arn = world.arn(name)

@@ -1,4 +1,4 @@
-"""TagResource, UntagResource, ListTagsForResource on streams."""
+"""TagResource, UntagResource, ListTagsForResource on streams and consumers."""
 
 from __future__ import annotations
 
@@ -29,6 +29,23 @@ def test_a_streams_tags_are_those_of_both_families(free_world: World) -> None:
     assert free_world.call("UntagResource", ResourceARN=arn, TagKeys=["born", "never there"]) == {}
     free_world.call("RemoveTagsFromStream", StreamName=name, TagKeys=["a:b"])
     assert tags(free_world, name) == [("ü x", "")]
+
+
+def test_a_consumers_tags(free_world: World) -> None:
+    name = free_world.create(Tags={"of": "the stream"})
+    arn = free_world.consumer(name, "c", Tags={"born": "with"})
+
+    def of_consumer() -> dict[str, str]:
+        answer = free_world.call("ListTagsForResource", ResourceARN=arn)
+        return {tag["Key"]: tag["Value"] for tag in answer["Tags"]}
+
+    assert of_consumer() == {"born": "with"}
+    free_world.call("TagResource", ResourceARN=arn, Tags={"a:b": "c"})
+    free_world.call("UntagResource", ResourceARN=arn, TagKeys=["born"])
+    assert of_consumer() == {"a:b": "c"}
+    assert tags(free_world, name) == [("of", "the stream")]
+    code, message = free_world.refused("TagResource", ResourceARN=arn, Tags={"50%": ""})
+    assert (code, message.startswith(f"Some tags of consumer {arn} contained illegal")) == ("InvalidArgumentException", True)
 
 
 def test_refusals(world: World) -> None:

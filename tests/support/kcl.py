@@ -90,7 +90,7 @@ class Application:
                 if event.kind == kind and (worker is None or event.worker == worker.name)}
 
     def held(self, worker: Worker) -> set[str]:
-        """The shards that a worker has a processor for now."""
+        """The shards that a worker has a processor for at this time."""
         shards: set[str] = set()
         for event in list(self.events):
             if event.worker == worker.name and event.kind == "started":

@@ -7,10 +7,11 @@ use millstream_api::kinesis::Operation;
 use millstream_api::{Context, Error};
 
 use crate::change::ChangeError;
+use crate::consumers::WantedConsumer;
 use crate::hooks::Resource;
-use crate::resolve::{ConsumerAddress, ResourceAddress, check_world};
+use crate::resolve::{ResourceAddress, check_world};
 use crate::service::Kinesis;
-use crate::state::{ConsumerRecord, ConsumerStatus, Status, StreamRecord};
+use crate::state::{ConsumerStatus, Status, StreamRecord};
 use crate::stream::Stream;
 use crate::texts;
 
@@ -44,12 +45,13 @@ impl Kinesis {
             None => texts::invalid_resource_arn(arn),
         })?;
         let of_stream = address.stream();
-        check_world(context, operation, of_stream, arn)?;
-        let on = match &address {
-            ResourceAddress::Stream(stream) => Resource::Stream(stream),
-            ResourceAddress::Consumer(consumer) => Resource::Consumer(consumer),
-        };
-        self.allow(context, operation, on)?;
+        match &address {
+            ResourceAddress::Stream(stream) => {
+                check_world(context, operation, stream, arn)?;
+                self.allow(context, operation, Resource::Stream(stream))?;
+            }
+            ResourceAddress::Consumer(consumer) => self.allow_on_consumer(context, operation, consumer)?,
+        }
         self.admit_stream_call(operation, of_stream)?;
         let stream = self.find(of_stream)?;
         Ok((stream, address))
@@ -65,17 +67,12 @@ fn kind_to_come(arn: &str) -> Option<&'static str> {
     })
 }
 
-fn is_named(consumer: &ConsumerRecord, address: &ConsumerAddress) -> bool {
-    consumer.name == *address.name && consumer.created_ms / 1000 == address.created
-}
-
 /// What the resource's record keeps, in whatever state it is.
 pub(crate) fn labels<'a>(record: &'a StreamRecord, address: &ResourceAddress) -> Result<Labels<'a>, Error> {
     match address {
         ResourceAddress::Stream(_) => Ok(Labels { tags: &record.tags, policy: &record.policy }),
         ResourceAddress::Consumer(consumer) => {
-            let found = record.consumers.iter().find(|c| is_named(c, consumer));
-            let found = found.ok_or_else(|| texts::consumer_not_found(consumer))?;
+            let found = WantedConsumer::Address(consumer.clone()).find(record)?;
             Ok(Labels { tags: &found.tags, policy: &found.policy })
         }
     }
@@ -93,8 +90,7 @@ pub(crate) fn labels_mut<'a>(
             status => Err(texts::stream_not_active(&stream.name, &stream.account, status.as_str()).into()),
         },
         ResourceAddress::Consumer(consumer) => {
-            let found = record.consumers.iter_mut().find(|c| is_named(c, consumer));
-            let found = found.ok_or_else(|| texts::consumer_not_found(consumer))?;
+            let found = WantedConsumer::Address(consumer.clone()).find_mut(record)?;
             match found.status {
                 ConsumerStatus::Active => Ok(LabelsMut { tags: &mut found.tags, policy: &mut found.policy }),
                 ConsumerStatus::Creating | ConsumerStatus::Deleting => {

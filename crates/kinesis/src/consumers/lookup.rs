@@ -6,7 +6,7 @@ use millstream_api::kinesis::Operation;
 use millstream_api::{Context, Error};
 
 use crate::hooks::Resource;
-use crate::resolve::{Address, ConsumerAddress};
+use crate::resolve::{Address, ConsumerAddress, check_world};
 use crate::service::Kinesis;
 use crate::state::{ConsumerRecord, StreamRecord};
 use crate::stream::Stream;
@@ -104,16 +104,14 @@ impl Kinesis {
         Ok((stream, WantedConsumer::Address(consumer)))
     }
 
-    /// Whether the caller may do `operation` on the consumer.
+    /// Whether the caller may do `operation` on the consumer, which is of its region and account.
     pub(crate) fn allow_on_consumer(
         &self,
         context: &Context,
         operation: Operation,
         consumer: &ConsumerAddress,
     ) -> Result<(), Error> {
-        if consumer.stream.account != context.account {
-            return Err(texts::cross_account(&context.account, operation.name(), &consumer.arn()));
-        }
+        check_world(context, operation, &consumer.stream, &consumer.arn())?;
         self.allow(context, operation, Resource::Consumer(consumer))
     }
 }

@@ -56,24 +56,23 @@ impl Kinesis {
         Ok(SubscribeToShardOutput { event_stream: EventStream::new(subscription) })
     }
 
-    /// Counts a call of the consumer for the shard, or refuses it. That it has subscribed a moment ago says more than that
-    /// it calls too often.
+    /// Counts a call of the consumer for the shard, or refuses it. One that comes too soon after the last subscription is
+    /// told so and not counted: whoever asks again and again gets through when its time has come.
     fn admit_subscription(
         &self,
         stream: &Arc<Stream>,
         consumer: &ConsumerAddress,
         shard: ShardIndex,
     ) -> Result<(), Error> {
+        if stream.subscriptions.is_recent(consumer, shard, self.now()) {
+            return Err(texts::subscription_exists(consumer, shard));
+        }
         let throttle = stream.subscriptions.throttle(consumer, shard);
         if throttle.admit_call(&stream.limits, self.env.clock.monotonic()) {
             return Ok(());
         }
         self.hooks.meter.refused(Refusal::CallRate, 1);
-        Err(if stream.subscriptions.is_recent(consumer, shard, self.now()) {
-            texts::subscription_exists(consumer, shard)
-        } else {
-            texts::subscription_rate_exceeded(consumer, shard)
-        })
+        Err(texts::subscription_rate_exceeded(consumer, shard))
     }
 }
 

@@ -224,7 +224,7 @@ impl Subscription {
 
     /// Waits for news, and no longer than `pause`.
     async fn wait(&mut self, pause: Duration) {
-        let left = Duration::from_millis(self.ends_ms.saturating_sub(self.env.clock.now()));
+        let left = self.env.clock.until(self.ends_ms);
         let sleep = self.env.timer.sleep(pause.min(left));
         tokio::select! {
             // In order, so that a simulation replays.
