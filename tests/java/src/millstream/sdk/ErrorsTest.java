@@ -78,7 +78,8 @@ class ErrorsTest {
                 refused(ValidationException.class, () -> once.describeStreamSummary(r -> r.streamName("a name"))));
         String limit = refused(LimitExceededException.class, () -> once.createStream(
                 r -> r.streamName("large").shardCount(100_000)));
-        assertTrue(limit.startsWith("This request would exceed the shard limit for the account " + account + " in us-east-1."), limit);
+        String beginning = "This request would exceed the shard limit for the account %s in us-east-1.".formatted(account);
+        assertTrue(limit.startsWith(beginning), limit);
         assertEquals(
                 "Shard shardId-000000000009 in stream %s under account %s does not exist".formatted(stream, account),
                 refused(ResourceNotFoundException.class, () -> once.getShardIterator(r -> r.streamName(stream)
@@ -114,7 +115,8 @@ class ErrorsTest {
         Executable put = () -> once.putRecord(r -> r.streamName(stream).partitionKey("k").data(entry.data()));
         session.fault("aws:kinesis:inject-api-provisioned-throughput-exception", 1);
         assertEquals(
-                "Rate exceeded for shard shardId-000000000000 in stream %s under account %s.".formatted(stream, session.account),
+                "Rate exceeded for shard shardId-000000000000 in stream %s under account %s."
+                        .formatted(stream, session.account),
                 refused(ProvisionedThroughputExceededException.class, put));
 
         String iterator = session.iterator(stream, "shardId-000000000000", ShardIteratorType.TRIM_HORIZON);

@@ -10,6 +10,7 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -61,7 +62,8 @@ final class Session implements AutoCloseable {
     /** Has the next calls of this account meet a fault, as docs/testing.md has it. */
     void fault(String action, int count) {
         String body = "{\"actionId\": \"%s\", \"account\": \"%s\", \"count\": %d}".formatted(action, account, count);
-        HttpRequest request = HttpRequest.newBuilder(URI.create(System.getProperty("millstream.http") + "/_millstream/faults"))
+        URI faults = URI.create(System.getProperty("millstream.http") + "/_millstream/faults");
+        HttpRequest request = HttpRequest.newBuilder(faults)
                 .header("Content-Type", "application/json")
                 .POST(HttpRequest.BodyPublishers.ofString(body))
                 .build();
@@ -145,6 +147,11 @@ final class Session implements AutoCloseable {
             next = page.nextShardIterator();
         }
         return records;
+    }
+
+    /** A number as data. */
+    static byte[] bytes(int number) {
+        return Integer.toString(number).getBytes(StandardCharsets.UTF_8);
     }
 
     static PutRecordsRequestEntry entry(String key, byte[] data) {
