@@ -16,7 +16,7 @@ from support.server import Server, certificates
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
     """A server that speaks TLS as well, and a truststore with its authority."""
     folder = tmp_path_factory.mktemp("secured")
-    with Server(folder / "data", "--transition-delay", "50ms", tls=True) as running:
+    with Server(folder / "data", "--transition-delay", "50ms", "--test-controls", tls=True) as running:
         yield running, truststore(certificates() / "ca.pem", folder)
 
 

@@ -40,7 +40,7 @@ import software.amazon.kinesis.retrieval.polling.PollingConfig;
 public final class Worker {
     private Worker() {}
 
-    /** The arguments: stream, application, worker, {@code polling} or {@code fan-out}, Kinesis' and the tables' endpoints. */
+    /** The arguments: stream, application, worker, {@code polling} or {@code fan-out}, Kinesis' endpoint, the tables'. */
     public static void main(String[] arguments) {
         String stream = arguments[0];
         String application = arguments[1];

@@ -23,7 +23,7 @@ public final class Producer {
 
     private Producer() {}
 
-    /** The arguments: stream, the server's port, the file with its certificate authority, a folder for the daemon, how many. */
+    /** The arguments: stream, the server's port, the file with its authority, a folder for the daemon, how many. */
     public static void main(String[] arguments) throws Exception {
         String stream = arguments[0];
         KinesisProducer producer = new KinesisProducer(new KinesisProducerConfiguration()

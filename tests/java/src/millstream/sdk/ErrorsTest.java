@@ -15,6 +15,7 @@ import org.junit.jupiter.params.Parameter;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.EnumSource;
 import software.amazon.awssdk.services.kinesis.KinesisClient;
+import software.amazon.awssdk.services.kinesis.model.ExpiredIteratorException;
 import software.amazon.awssdk.services.kinesis.model.InvalidArgumentException;
 import software.amazon.awssdk.services.kinesis.model.KinesisException;
 import software.amazon.awssdk.services.kinesis.model.LimitExceededException;
@@ -77,7 +78,8 @@ class ErrorsTest {
                 refused(ValidationException.class, () -> once.describeStreamSummary(r -> r.streamName("a name"))));
         String limit = refused(LimitExceededException.class, () -> once.createStream(
                 r -> r.streamName("large").shardCount(100_000)));
-        assertTrue(limit.startsWith("This request would exceed the shard limit for the account " + account + " in us-east-1."), limit);
+        String beginning = "This request would exceed the shard limit for the account %s in us-east-1.".formatted(account);
+        assertTrue(limit.startsWith(beginning), limit);
         assertEquals(
                 "Shard shardId-000000000009 in stream %s under account %s does not exist".formatted(stream, account),
                 refused(ResourceNotFoundException.class, () -> once.getShardIterator(r -> r.streamName(stream)
@@ -89,31 +91,46 @@ class ErrorsTest {
     }
 
     @Test
-    void throughput() {
+    void recordsOverTheThroughputFailOneByOne() {
         String stream = session.create(1);
-        String expected =
-                "Rate exceeded for shard shardId-000000000000 in stream %s under account %s.".formatted(stream, session.account);
         PutRecordsRequestEntry entry = Session.entry("k", new byte[900_000]);
-        // On a slow machine the shard may have recovered before the second call comes.
-        String refusal = Session.until("a put is refused", () -> {
-            var answer = once.putRecords(request -> request.streamName(stream).records(Collections.nCopies(4, entry)));
-            List<PutRecordsResultEntry> failed =
-                    answer.records().stream().filter(result -> result.errorCode() != null).toList();
-            assertEquals(answer.failedRecordCount(), failed.size());
-            assertFalse(failed.isEmpty());
-            for (PutRecordsResultEntry result : failed) {
-                assertEquals("ProvisionedThroughputExceededException", result.errorCode());
-                assertEquals(expected, result.errorMessage());
-            }
-            try {
-                once.putRecord(request -> request.streamName(stream).partitionKey("k").data(entry.data()));
-                return null;
-            } catch (ProvisionedThroughputExceededException refused) {
-                return refused.awsErrorDetails().errorMessage();
-            }
-        });
-        assertEquals(expected, refusal);
-        // The SDK retries this error by itself.
+        var answer = once.putRecords(request -> request.streamName(stream).records(Collections.nCopies(4, entry)));
+        List<PutRecordsResultEntry> failed =
+                answer.records().stream().filter(result -> result.errorCode() != null).toList();
+        assertEquals(answer.failedRecordCount(), failed.size());
+        assertFalse(failed.isEmpty());
+        for (PutRecordsResultEntry result : failed) {
+            assertEquals("ProvisionedThroughputExceededException", result.errorCode());
+            assertEquals(
+                    "Rate exceeded for shard shardId-000000000000 in stream %s under account %s."
+                            .formatted(stream, session.account),
+                    result.errorMessage());
+        }
+    }
+
+    @Test
+    void errorsThatTheServiceMakesOnDemand() {
+        String stream = session.create(1);
+        PutRecordsRequestEntry entry = Session.entry("k", new byte[10]);
+        Executable put = () -> once.putRecord(r -> r.streamName(stream).partitionKey("k").data(entry.data()));
+        session.fault("aws:kinesis:inject-api-provisioned-throughput-exception", 1);
+        assertEquals(
+                "Rate exceeded for shard shardId-000000000000 in stream %s under account %s."
+                        .formatted(stream, session.account),
+                refused(ProvisionedThroughputExceededException.class, put));
+
+        String iterator = session.iterator(stream, "shardId-000000000000", ShardIteratorType.TRIM_HORIZON);
+        session.fault("aws:kinesis:inject-api-expired-iterator-exception", 1);
+        refused(ExpiredIteratorException.class, () -> once.getRecords(request -> request.shardIterator(iterator)));
+
+        session.fault("aws:fis:inject-api-internal-error", 1);
+        KinesisException broken = assertThrows(KinesisException.class, put);
+        assertEquals(500, broken.statusCode());
+
+        // The SDK's own retries overcome both kinds.
+        session.fault("aws:fis:inject-api-internal-error", 1);
+        session.fault("aws:kinesis:inject-api-provisioned-throughput-exception", 1);
+        session.fault("aws:fis:inject-api-unavailable-error", 1);
         session.kinesis.putRecord(request -> request.streamName(stream).partitionKey("k").data(entry.data()));
     }
 }

@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.math.BigInteger;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -92,12 +91,13 @@ class FanOutTest {
         Map<String, List<String>> numbers = new LinkedHashMap<>();
         for (int start = from; start < from + count; start += 500) {
             var entries = IntStream.range(start, Math.min(start + 500, from + count))
-                    .mapToObj(number -> Session.entry("key-" + number, Integer.toString(number).getBytes(StandardCharsets.UTF_8)))
+                    .mapToObj(number -> Session.entry("key-" + number, Session.bytes(number)))
                     .toList();
             var answer = kinesis.putRecords(request -> request.streamName(stream).records(entries));
             assertEquals(0, answer.failedRecordCount());
-            answer.records().forEach(
-                    result -> numbers.computeIfAbsent(result.shardId(), shard -> new ArrayList<>()).add(result.sequenceNumber()));
+            answer.records().forEach(result -> numbers
+                    .computeIfAbsent(result.shardId(), shard -> new ArrayList<>())
+                    .add(result.sequenceNumber()));
         }
         return numbers;
     }
@@ -134,7 +134,8 @@ class FanOutTest {
         });
         assertInstanceOf(ResourceInUseException.class, busy);
         assertEquals(
-                "Another active subscription exists for this consumer: %s:%s:%s:reader".formatted(session.account, stream, SHARD),
+                "Another active subscription exists for this consumer: %s:%s:%s:reader"
+                        .formatted(session.account, stream, SHARD),
                 busy.awsErrorDetails().errorMessage());
         assertFalse(subscription.ended().isDone(), "a refused call leaves the subscription that there is alone");
 

@@ -4,6 +4,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -50,6 +57,25 @@ final class Session implements AutoCloseable {
 
     String arn(String stream) {
         return "arn:aws:kinesis:%s:%s:stream/%s".formatted(Target.REGION, account, stream);
+    }
+
+    /** Has the next calls of this account meet a fault, as docs/testing.md has it. */
+    void fault(String action, int count) {
+        String body = "{\"actionId\": \"%s\", \"account\": \"%s\", \"count\": %d}".formatted(action, account, count);
+        URI faults = URI.create(System.getProperty("millstream.http") + "/_millstream/faults");
+        HttpRequest request = HttpRequest.newBuilder(faults)
+                .header("Content-Type", "application/json")
+                .POST(HttpRequest.BodyPublishers.ofString(body))
+                .build();
+        try {
+            var answer = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString());
+            assertEquals(200, answer.statusCode(), answer.body());
+        } catch (IOException failure) {
+            throw new UncheckedIOException(failure);
+        } catch (InterruptedException interrupted) {
+            Thread.currentThread().interrupt();
+            fail("interrupted");
+        }
     }
 
     /** Creates a stream, waits with the SDK's waiter, and returns its name. */
@@ -121,6 +147,11 @@ final class Session implements AutoCloseable {
             next = page.nextShardIterator();
         }
         return records;
+    }
+
+    /** A number as data. */
+    static byte[] bytes(int number) {
+        return Integer.toString(number).getBytes(StandardCharsets.UTF_8);
     }
 
     static PutRecordsRequestEntry entry(String key, byte[] data) {
