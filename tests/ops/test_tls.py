@@ -136,6 +136,10 @@ def test_a_new_certificate_is_taken_without_a_restart(tmp_path: Path, certs: Pat
         server.signal(signal.SIGHUP)
         waiting.until(lambda: "server.key: holds no private key" in server.output, "it says what is wrong")
         assert shown() == second
+        # Nor does it pass for what is shown when it is asked for once more.
+        server.signal(signal.SIGHUP)
+        waiting.until(lambda: server.output.count("server.key: holds no private key") == 2, "it says so again")
+        assert "the certificate has not changed" not in server.output
         assert server.stop() == 0
 
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millstream_api::{Error, ErrorCode};
 use millstream_env::Env;
-use millstream_kinesis::{shard_id, texts};
+use millstream_kinesis::texts;
 use parking_lot::Mutex;
 
 use crate::action::Action;
@@ -126,14 +126,13 @@ impl Faults {
         let State { faults, journal, .. } = &mut *state;
         let mut delay = Duration::ZERO;
         let mut ending = Ending::Answered;
-        let shards: Vec<String> = call.shards.iter().map(|shard| shard_id(*shard)).collect();
         let mut meets: Vec<&mut Fault> =
             faults.iter_mut().filter(|fault| fault.is_running(now) && fault.is_for(call)).collect();
         for fault in meets.iter_mut().filter(|fault| fault.action == Action::Delay) {
             if fault.strikes(random) {
                 let more = fault.draw_delay(random);
                 delay += more;
-                journal.add(fault, call, shards.clone(), now, format!("delayed by {} ms", more.as_millis()));
+                journal.add(fault, call, call.shards.clone(), now, format!("delayed by {} ms", more.as_millis()));
             }
         }
         let answers = |fault: &&mut &mut Fault| !matches!(fault.action, Action::Delay | Action::PutRecords);
@@ -144,7 +143,7 @@ impl Faults {
                     Ending::Failed(error) => error.to_string(),
                     _ => "the connection was closed without an answer".to_owned(),
                 };
-                journal.add(fault, call, shards.clone(), now, done);
+                journal.add(fault, call, call.shards.clone(), now, done);
                 ending = answer;
                 break;
             }
@@ -165,7 +164,7 @@ impl Faults {
                     let done = format!("{} of {} records: {}", failed.len(), placed.len(), fault.record_failure.code());
                     failed.sort_unstable();
                     failed.dedup();
-                    journal.add(fault, call, failed.into_iter().map(shard_id).collect(), now, done);
+                    journal.add(fault, call, failed, now, done);
                 }
             }
             if failing.iter().any(Option::is_some) {

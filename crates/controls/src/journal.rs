@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use serde::Serialize;
+use millstream_kinesis::{ShardIndex, shard_id};
+use serde::{Serialize, Serializer};
 
 use crate::call::Call;
 use crate::fault::Fault;
@@ -27,7 +28,9 @@ pub(crate) struct Entry {
     /// ARN; absent for calls without a stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<String>,
-    shards: Vec<String>,
+    /// Kept as numbers: a call can have hundreds, and entries are many.
+    #[serde(serialize_with = "shard_ids")]
+    shards: Vec<ShardIndex>,
     /// For people: the error, or what was done instead.
     done: String,
 }
@@ -48,7 +51,7 @@ pub(crate) struct Page {
 }
 
 impl Journal {
-    pub(crate) fn add(&mut self, fault: &Fault, call: &Call<'_>, shards: Vec<String>, time: u64, done: String) {
+    pub(crate) fn add(&mut self, fault: &Fault, call: &Call<'_>, shards: Vec<ShardIndex>, time: u64, done: String) {
         self.last += 1;
         if self.entries.len() == KEPT {
             self.entries.pop_front();
@@ -76,4 +79,8 @@ impl Journal {
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
     }
+}
+
+fn shard_ids<S: Serializer>(shards: &[ShardIndex], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(shards.iter().map(|shard| shard_id(*shard)))
 }

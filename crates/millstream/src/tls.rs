@@ -46,6 +46,8 @@ struct Content {
 pub struct Certificate {
     files: TlsFiles,
     content: Content,
+    /// Whether `content` is what is shown: it could be used.
+    is_shown: bool,
     tls: Arc<Tls>,
 }
 
@@ -57,7 +59,7 @@ impl Certificate {
     pub fn open(disk: &dyn Disk, files: &TlsFiles) -> Result<Certificate, TlsFilesError> {
         let content = read(disk, files)?;
         let tls = Tls::new(&content.cert, &content.key, files.only).map_err(|error| unusable(files, error))?;
-        Ok(Certificate { files: files.clone(), content, tls: Arc::new(tls) })
+        Ok(Certificate { files: files.clone(), content, is_shown: true, tls: Arc::new(tls) })
     }
 
     /// What the server is given.
@@ -91,13 +93,16 @@ impl Certificate {
     }
 
     fn take(&mut self, content: Content, is_asked: bool) {
-        if content == self.content {
+        // What can't be used is said once, and again to who asks.
+        if content == self.content && (self.is_shown || !is_asked) {
             if is_asked {
                 tracing::info!("the certificate has not changed");
             }
             return;
         }
-        match self.tls.replace(&content.cert, &content.key) {
+        let replaced = self.tls.replace(&content.cert, &content.key);
+        self.is_shown = replaced.is_ok();
+        match replaced {
             Ok(()) => tracing::info!("new connections get the new certificate"),
             // It may be that one of the two files is new already and the other is not.
             Err(error) => tracing::warn!(error = %unusable(&self.files, error), "the certificate stays as it is"),

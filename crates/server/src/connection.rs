@@ -52,9 +52,13 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// While draining, a connection without requests is given this long to say goodbye.
+/// While draining, a connection without requests is given this long to say goodbye, and one with nothing but ended
+/// subscriptions to take what is on its way.
 const FAREWELL: Duration = Duration::from_secs(1);
 const DRAIN_STEP: Duration = Duration::from_millis(100);
+
+/// Why a connection is cut whose subscriber does not read.
+const STALLED_SUBSCRIBER: &str = "stalled_subscriber";
 
 impl Protocol {
     pub(crate) fn new(config: &ServerConfig) -> Protocol {
@@ -106,7 +110,7 @@ impl Protocol {
                 }
                 () = activity.hung_up.notified() => {
                     let asked = activity.hang_up.is_asked();
-                    front.meters.cut(if asked { "hang_up" } else { "stalled_subscriber" });
+                    front.meters.cut(if asked { "hang_up" } else { STALLED_SUBSCRIBER });
                     return;
                 }
                 // An error is the peer's: it went away or broke the protocol.
@@ -148,6 +152,8 @@ pub(crate) struct Activity {
     open: AtomicUsize,
     /// Those of them whose answer is made.
     unsent: AtomicUsize,
+    /// Those of them that are subscriptions which the server's stop has ended.
+    stopped: AtomicUsize,
     finished: AtomicU64,
     /// `received` when the last request was finished: what came since is the head of the next one.
     received_at_finish: AtomicU64,
@@ -164,6 +170,7 @@ struct Snapshot {
     sent: u64,
     open: usize,
     unsent: usize,
+    stopped: usize,
     finished: u64,
     received_at_finish: u64,
 }
@@ -177,6 +184,7 @@ impl Activity {
             sent: AtomicU64::new(0),
             open: AtomicUsize::new(0),
             unsent: AtomicUsize::new(0),
+            stopped: AtomicUsize::new(0),
             finished: AtomicU64::new(0),
             received_at_finish: AtomicU64::new(0),
             hang_up: HangUp::default(),
@@ -218,7 +226,7 @@ impl Activity {
     /// A request begins.
     pub(crate) fn begin(self: &Arc<Self>) -> OpenRequest {
         self.open.fetch_add(1, Ordering::Relaxed);
-        OpenRequest { activity: Arc::clone(self), answered: false }
+        OpenRequest { activity: Arc::clone(self), answered: false, stopped: AtomicBool::new(false) }
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -228,6 +236,7 @@ impl Activity {
             sent: self.sent.load(Ordering::Relaxed),
             open: self.open.load(Ordering::Relaxed),
             unsent: self.unsent.load(Ordering::Relaxed),
+            stopped: self.stopped.load(Ordering::Relaxed),
             finished: self.finished.load(Ordering::Relaxed),
             received_at_finish: self.received_at_finish.load(Ordering::Relaxed),
         }
@@ -239,6 +248,7 @@ impl Activity {
 pub(crate) struct OpenRequest {
     activity: Arc<Activity>,
     answered: bool,
+    stopped: AtomicBool,
 }
 
 impl OpenRequest {
@@ -247,6 +257,13 @@ impl OpenRequest {
         if !self.answered {
             self.answered = true;
             self.activity.unsent.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// It is a subscription, and the server's stop has ended it: what has not left of it can be had again elsewhere.
+    pub(crate) fn stopped(&self) {
+        if !self.stopped.swap(true, Ordering::Relaxed) {
+            self.activity.stopped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -260,6 +277,9 @@ impl Drop for OpenRequest {
         let activity = &self.activity;
         if self.answered {
             activity.unsent.fetch_sub(1, Ordering::Relaxed);
+        }
+        if self.stopped.load(Ordering::Relaxed) {
+            activity.stopped.fetch_sub(1, Ordering::Relaxed);
         }
         activity.received_at_finish.store(activity.received.load(Ordering::Relaxed), Ordering::Relaxed);
         activity.finished.fetch_add(1, Ordering::Relaxed);
@@ -277,6 +297,9 @@ struct Watch {
     /// How long answers have been waiting for the peer, and what had happened when that began.
     unsent: Duration,
     unsent_since: (u64, u64),
+    /// How long a subscriber has taken nothing since the stop, and what had been sent when that began.
+    stalled: Duration,
+    stalled_since: u64,
     retired: bool,
 }
 
@@ -301,6 +324,8 @@ impl Watch {
             partial: Duration::ZERO,
             unsent: Duration::ZERO,
             unsent_since: (0, 0),
+            stalled: Duration::ZERO,
+            stalled_since: 0,
             retired: false,
         }
     }
@@ -308,6 +333,9 @@ impl Watch {
     fn judge(&mut self, now: &Snapshot, step: Duration, draining: bool) -> Verdict {
         if now.open > 0 {
             (self.idle, self.partial) = (Duration::ZERO, Duration::ZERO);
+            if draining && now.stopped == now.open {
+                return self.judge_stopped(now, step);
+            }
             return self.judge_answers(now, step);
         }
         let moved = now.finished != self.unsent_since.1;
@@ -329,6 +357,16 @@ impl Watch {
             return Verdict::Retire;
         }
         Verdict::Keep
+    }
+
+    /// Nobody but subscribers is left, whose subscriptions have ended: one that has stalled must not hold up the stop.
+    fn judge_stopped(&mut self, now: &Snapshot, step: Duration) -> Verdict {
+        if now.sent != self.stalled_since {
+            (self.stalled, self.stalled_since) = (Duration::ZERO, now.sent);
+            return Verdict::Keep;
+        }
+        self.stalled += step;
+        if self.stalled >= FAREWELL { Verdict::Cut(STALLED_SUBSCRIBER) } else { Verdict::Keep }
     }
 
     fn judge_answers(&mut self, now: &Snapshot, step: Duration) -> Verdict {

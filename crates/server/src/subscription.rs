@@ -135,7 +135,7 @@ impl Sender {
         let connection = Arc::clone(&self.subscription.connection);
         tokio::select! {
             biased;
-            () = connection.stopping() => {}
+            () = connection.stopping() => self.open.stopped(),
             () = body.closed() => {}
             () = self.send() => {}
         }

@@ -292,6 +292,27 @@ fn a_stop_ends_them_at_once() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_those_who_stall() {
+    for version in VERSIONS {
+        let mut server = Running::with(|config| config.drain = Duration::from_secs(30));
+        let events = &server.fake.events;
+        // More than sockets hold.
+        events.size.store(8 << 20, Ordering::SeqCst);
+        events.count.store(1, Ordering::SeqCst);
+        run(async {
+            let mut stalled = Subscriber::new(&server, version, CBOR).await;
+            stalled.message().await;
+            while server.fake.events.given.load(Ordering::SeqCst) == 0 {
+                runtime::sleep(Duration::from_millis(5)).await;
+            }
+            server.begin_stop();
+            // Those that the drain's end cuts are counted.
+            assert_eq!(server.wait().cut, 0);
+        });
+    }
+}
+
+#[test]
 fn a_client_that_goes_away_ends_its_subscription() {
     let server = Running::start();
     for (number, version) in VERSIONS.into_iter().enumerate() {

@@ -7,6 +7,7 @@ use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 use toml::{Table, Value};
 
+use super::layers::one_line;
 use super::values;
 
 /// Which limits are enforced.
@@ -124,7 +125,7 @@ fn changed(limits: &Limits, mut table: Table) -> Result<Limits, String> {
     };
     let mut all = Table::try_from(&base).map_err(|error| error.to_string())?;
     all.extend(table);
-    all.try_into().map_err(|error: toml::de::Error| error.message().split_whitespace().collect::<Vec<_>>().join(" "))
+    all.try_into().map_err(|error: toml::de::Error| one_line(error.message()))
 }
 
 fn entry_from(limits: &Limits, entry: Value) -> Result<StreamLimits, String> {

@@ -57,3 +57,13 @@ fn draining_ends_what_has_no_request() {
     let working = |_| Snapshot { open: 1, ..Snapshot::default() };
     assert_eq!(fate(working, true), None);
 }
+
+#[test]
+fn draining_does_not_wait_for_subscribers_who_stall() {
+    let stalled = |_| Snapshot { open: 2, stopped: 2, sent: 7, ..Snapshot::default() };
+    assert_eq!(fate(stalled, true), Some((2, Verdict::Cut(STALLED_SUBSCRIBER))));
+    let reading = |step| Snapshot { open: 1, stopped: 1, sent: step, ..Snapshot::default() };
+    assert_eq!(fate(reading, true), None);
+    let with_another = |_| Snapshot { open: 2, stopped: 1, ..Snapshot::default() };
+    assert_eq!(fate(with_another, true), None);
+}
