@@ -3,8 +3,8 @@ package clients
 import (
 	"context"
 	"errors"
-	"net"
 	"fmt"
+	"net"
 	"os"
 	"regexp"
 	"testing"
