@@ -127,6 +127,15 @@ def test_timestamps_needed_and_in_the_future(world: World) -> None:
     )
 
 
+def test_a_timestamp_is_ignored_by_other_types(free_world: World) -> None:
+    name = free_world.create()
+    number = free_world.put(name, b"x")["SequenceNumber"]
+    future = datetime.datetime(2100, 1, 1, tzinfo=datetime.timezone.utc)
+    assert data(free_world.read(name, Timestamp=future)) == [b"x"]
+    assert data(free_world.read(name, kind="AT_SEQUENCE_NUMBER", StartingSequenceNumber=number, Timestamp=future)) == [b"x"]
+    assert free_world.read(name, kind="LATEST", Timestamp=future) == []
+
+
 def test_validation(world: World) -> None:
     assert world.refused("GetShardIterator", StreamName="any", ShardId="0", ShardIteratorType="OLDEST") == (
         "ValidationException",

@@ -45,6 +45,34 @@ def test_put_get_replace_delete(world: World) -> None:
     )
 
 
+def test_a_consumers_policy(free_world: World) -> None:
+    """It is the consumer's own, and grants nothing but what a consumer is asked for."""
+    world = free_world
+    name = world.create()
+    consumer = world.register(name)
+    assert world.call("GetResourcePolicy", ResourceARN=consumer) == {"Policy": "{}"}
+    both = ["kinesis:DescribeStreamConsumer", "kinesis:SubscribeToShard"]
+    put = policy(world, name, Action=both, Resource=consumer)
+    assert world.call("PutResourcePolicy", ResourceARN=consumer, Policy=put) == {}
+    assert world.call("GetResourcePolicy", ResourceARN=consumer) == {"Policy": put}
+    assert world.call("GetResourcePolicy", ResourceARN=world.arn(name)) == {"Policy": "{}"}
+    assert world.refused(
+        "PutResourcePolicy", ResourceARN=consumer, Policy=policy(world, name, Action="kinesis:GetRecords", Resource=consumer)
+    )[0] == "InvalidArgumentException"
+    world.call("DeleteResourcePolicy", ResourceARN=consumer)
+    assert world.refused("DeleteResourcePolicy", ResourceARN=consumer) == (
+        "ResourceNotFoundException", f"No resource policy found for resource ARN {consumer}.",
+    )
+
+
+@pytest.mark.parametrize("operation", ["GetResourcePolicy", "PutResourcePolicy", "DeleteResourcePolicy"])
+def test_policies_of_a_stream_that_is_not_there(free_world: World, operation: str) -> None:
+    members = {"Policy": policy(free_world, "nowhere")} if operation == "PutResourcePolicy" else {}
+    assert free_world.refused(operation, ResourceARN=free_world.arn("nowhere"), **members) == (
+        "ResourceNotFoundException", f"Stream nowhere under account {free_world.account} not found.",
+    )
+
+
 def test_answers_without_members_have_no_body(world: World) -> None:
     name = world.create()
     arn = world.arn(name)
