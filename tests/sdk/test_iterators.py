@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 from typing import Any
 
@@ -226,3 +227,12 @@ def test_altered_iterators(free_world: World) -> None:
 def test_iterator_lengths(world: World) -> None:
     for iterator in ("", "A" * 513):
         assert world.refused("GetRecords", ShardIterator=iterator)[0] == "ValidationException"
+
+
+def test_the_form_of_iterators(free_world: World) -> None:
+    """Canonical base64 of blocks after a leading 1, as clients that look at it expect."""
+    for name in (free_world.create(), free_world.create(name="n" * 128)):
+        iterator = free_world.iterator(name)
+        raw = base64.b64decode(iterator, validate=True)
+        assert base64.b64encode(raw).decode() == iterator
+        assert (raw[:8], (len(raw) - 152) % 16, len(raw) >= 152, len(iterator) <= 512) == (bytes(7) + b"\x01", 0, True, True)

@@ -139,7 +139,9 @@ def test_filters_need_their_argument(free_world: World, shard_filter: dict[str, 
 
 
 @pytest.mark.parametrize("shard_filter", [
-    {"Type": "AT_LATEST", "ShardId": "0"}, {"Type": "AT_TRIM_HORIZON", "Timestamp": 1}, {"Type": "AFTER_SHARD_ID", "ShardId": "0", "Timestamp": 1},
+    {"Type": "AT_LATEST", "ShardId": "0"},
+    {"Type": "AT_TRIM_HORIZON", "Timestamp": 1},
+    {"Type": "AFTER_SHARD_ID", "ShardId": "0", "Timestamp": 1},
     {"Type": "AT_TIMESTAMP", "Timestamp": 1, "ShardId": "0"},
 ], ids=lambda shard_filter: shard_filter["Type"])
 def test_filters_take_no_other_argument(free_world: World, shard_filter: dict[str, Any]) -> None:
