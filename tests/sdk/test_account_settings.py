@@ -105,6 +105,18 @@ def test_warm_throughput(world: World) -> None:
     assert summary["StreamModeDetails"]["StreamMode"] == "ON_DEMAND"
 
 
+def test_what_is_no_longer_warm(free_world: World) -> None:
+    """The same again, or less, releases what is too much; a stream keeps the capacity of a new one."""
+    commit(free_world, "ENABLED")
+    name = free_world.create_on_demand()
+    for target, before, after in ((10, 4, 10), (10, 10, 10), (5, 10, 5), (0, 5, 4)):
+        answer = free_world.call("UpdateStreamWarmThroughput", StreamName=name, WarmThroughputMiBps=target)
+        assert answer["WarmThroughput"] == {"TargetMiBps": target, "CurrentMiBps": before}
+        summary = free_world.active(name)
+        assert summary["WarmThroughput"] == {"TargetMiBps": target, "CurrentMiBps": after}
+        assert summary["OpenShardCount"] == after
+
+
 def test_records_survive_warming(free_world: World) -> None:
     commit(free_world, "ENABLED")
     name = free_world.create_on_demand()

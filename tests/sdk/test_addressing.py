@@ -155,3 +155,20 @@ def test_a_key_that_is_no_account_means_the_default_account(world: World) -> Non
     assert default.summary(name)["StreamARN"] == f"arn:aws:kinesis:ap-southeast-2:000000000000:stream/{name}"
     same = World(world.server, account="000000000000", region="ap-southeast-2")
     assert same.patiently("ListStreams")["StreamNames"] == [name]
+
+
+def test_warm_throughput_by_name_arn_both_or_neither(free_world: World) -> None:
+    commitment = {"MinimumThroughputBillingCommitment": {"Status": "ENABLED"}}
+    free_world.call("UpdateAccountSettings", **commitment)
+    name = free_world.create_on_demand()
+    arn = free_world.arn(name)
+    warm = {"WarmThroughputMiBps": 4}
+    for address in ({"StreamName": name}, {"StreamARN": arn}, {"StreamName": name, "StreamARN": arn}):
+        free_world.call("UpdateStreamWarmThroughput", **address, **warm)
+        free_world.active(name)
+    assert free_world.refused("UpdateStreamWarmThroughput", StreamName="other", StreamARN=arn, **warm) == (
+        "InvalidArgumentException", "StreamName and StreamARN do not name the same stream.",
+    )
+    assert free_world.refused("UpdateStreamWarmThroughput", **warm) == (
+        "InvalidArgumentException", "Either StreamName or StreamARN must be provided.",
+    )

@@ -122,9 +122,7 @@ def test_twenty_consumers(own_server: Server) -> None:
 def test_a_stream_with_consumers_goes_only_by_force(world: World) -> None:
     name = world.create()
     arn = world.register(name)
-    code, message = world.refused("DeleteStream", StreamName=name)
-    assert code == "ResourceInUseException"
-    assert message.startswith(f"DeleteStream can’t delete {world.account}:{name} because there are consumers")
+    assert world.refused("DeleteStream", StreamName=name)[0] == "ResourceInUseException"
     world.patiently("DeleteStream", StreamName=name, EnforceConsumerDeletion=True)
     world.gone(name)
     assert world.refused("DescribeStreamConsumer", ConsumerARN=arn)[0] == "ResourceNotFoundException"
@@ -143,3 +141,16 @@ def test_consumers_outlive_a_restart(own_server: Server, kill: bool) -> None:
         lambda: describe(world, StreamARN=world.arn(name), ConsumerName="late")["ConsumerStatus"] == "ACTIVE",
         "a transition goes on",
     )
+
+
+def test_deletion_refused_for_consumers_names_the_way_out(free_world: World) -> None:
+    name = free_world.create()
+    free_world.register(name)
+    refusal = (
+        "ResourceInUseException",
+        f"DeleteStream can’t delete {free_world.account}:{name} because there are consumers associated with this data stream. "
+        f"To delete {name} anyway, set the EnforceConsumerDeletion parameter to true to force the deletion of all the "
+        "consumers that are associated with it.",
+    )
+    for more in ({}, {"EnforceConsumerDeletion": False}):
+        assert free_world.refused("DeleteStream", StreamName=name, **more) == refusal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from typing import Any
 
 from support.worlds import World
@@ -38,6 +39,19 @@ def test_records_without_keys_are_spread_evenly(free_world: World) -> None:
     read = records(free_world, name)
     assert len(read) == 600
     assert all("PartitionKey" not in record for record in read)
+
+
+def test_no_reader_gets_a_key_that_was_not_given(free_world: World) -> None:
+    """Neither in CBOR nor by subscription, also after the stream places by key again."""
+    name = free_world.create_on_demand(RecordDistributionStrategy=AUTO)
+    shard = free_world.call("PutRecord", StreamName=name, Data=b"x")["ShardId"]
+    distribute(free_world, name, BY_KEY)
+    answer = free_world.http.call_in_cbor("GetRecords", {"ShardIterator": free_world.iterator(name, shard)})
+    (record,) = answer.cbor()["Records"]
+    assert set(record) == {"SequenceNumber", "ApproximateArrivalTimestamp", "Data"}
+    with closing(free_world.subscribe(free_world.register(name), shard, "TRIM_HORIZON")) as stream:
+        (record,) = next(iter(stream))["SubscribeToShardEvent"]["Records"]
+    assert set(record) == {"SequenceNumber", "ApproximateArrivalTimestamp", "Data"}
 
 
 def test_keys_are_kept_and_do_not_place(free_world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 from typing import Any
 
@@ -127,6 +128,15 @@ def test_timestamps_needed_and_in_the_future(world: World) -> None:
     )
 
 
+def test_a_timestamp_is_ignored_by_other_types(free_world: World) -> None:
+    name = free_world.create()
+    number = free_world.put(name, b"x")["SequenceNumber"]
+    future = datetime.datetime(2100, 1, 1, tzinfo=datetime.timezone.utc)
+    assert data(free_world.read(name, Timestamp=future)) == [b"x"]
+    assert data(free_world.read(name, kind="AT_SEQUENCE_NUMBER", StartingSequenceNumber=number, Timestamp=future)) == [b"x"]
+    assert free_world.read(name, kind="LATEST", Timestamp=future) == []
+
+
 def test_validation(world: World) -> None:
     assert world.refused("GetShardIterator", StreamName="any", ShardId="0", ShardIteratorType="OLDEST") == (
         "ValidationException",
@@ -217,3 +227,12 @@ def test_altered_iterators(free_world: World) -> None:
 def test_iterator_lengths(world: World) -> None:
     for iterator in ("", "A" * 513):
         assert world.refused("GetRecords", ShardIterator=iterator)[0] == "ValidationException"
+
+
+def test_the_form_of_iterators(free_world: World) -> None:
+    """Canonical base64 of blocks after a leading 1, as clients that look at it expect."""
+    for name in (free_world.create(), free_world.create(name="n" * 128)):
+        iterator = free_world.iterator(name)
+        raw = base64.b64decode(iterator, validate=True)
+        assert base64.b64encode(raw).decode() == iterator
+        assert (raw[:8], (len(raw) - 152) % 16, len(raw) >= 152, len(iterator) <= 512) == (bytes(7) + b"\x01", 0, True, True)

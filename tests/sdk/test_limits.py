@@ -90,3 +90,35 @@ def test_limits_can_be_lifted(free_world: World) -> None:
     for _ in range(30):
         free_world.call("GetRecords", ShardIterator=iterator, Limit=1)
         free_world.call("ListStreams")
+
+
+def test_after_ten_mebibytes_a_shard_rests(world: World) -> None:
+    """Five seconds' worth has been read at once: the next read is too early, and the same iterator goes on later."""
+    name = world.create(MaxRecordSizeInKiB=10_240)
+    world.put(name, bytes(10_485_760 - 1), "k")
+    page = world.page(world.iterator(name))
+    assert len(page["Records"]) == 1
+    for iterator in (page["NextShardIterator"], page["NextShardIterator"]):
+        assert world.refused("GetRecords", ShardIterator=iterator) == (
+            "ProvisionedThroughputExceededException",
+            f"Rate exceeded for shard shardId-000000000000 in stream {name} under account {world.account}.",
+        )
+
+
+def test_five_large_records_at_once(world: World) -> None:
+    """As was seen of AWS: the first of five records of 1 MB goes in. A call of which all fails is answered with 200."""
+    name = world.create()
+    megabyte = {"Data": bytes(1_000_000), "PartitionKey": "k"}
+    throttled = {
+        "ErrorCode": "ProvisionedThroughputExceededException",
+        "ErrorMessage": f"Rate exceeded for shard shardId-000000000000 in stream {name} under account {world.account}.",
+    }
+    answer = world.call("PutRecords", StreamName=name, Records=[megabyte] * 5)
+    assert (answer["FailedRecordCount"], answer["Records"][1:]) == (4, [throttled] * 4)
+    # A smaller one after a large one that failed still has room.
+    answer = world.call("PutRecords", StreamName=name, Records=[megabyte, {"Data": b"small", "PartitionKey": "k"}, megabyte])
+    assert answer["Records"][0] == answer["Records"][2] == throttled
+    assert (answer["FailedRecordCount"], set(answer["Records"][1])) == (2, {"ShardId", "SequenceNumber"})
+    answer = world.call("PutRecords", StreamName=name, Records=[megabyte])
+    assert answer == {"FailedRecordCount": 1, "Records": [throttled]}
+    assert len(world.read(name)) == 2

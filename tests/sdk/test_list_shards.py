@@ -138,6 +138,17 @@ def test_filters_need_their_argument(free_world: World, shard_filter: dict[str, 
     assert free_world.refused("ListShards", StreamName=name, ShardFilter=shard_filter)[0] == "InvalidArgumentException"
 
 
+@pytest.mark.parametrize("shard_filter", [
+    {"Type": "AT_LATEST", "ShardId": "0"},
+    {"Type": "AT_TRIM_HORIZON", "Timestamp": 1},
+    {"Type": "AFTER_SHARD_ID", "ShardId": "0", "Timestamp": 1},
+    {"Type": "AT_TIMESTAMP", "Timestamp": 1, "ShardId": "0"},
+], ids=lambda shard_filter: shard_filter["Type"])
+def test_filters_take_no_other_argument(free_world: World, shard_filter: dict[str, Any]) -> None:
+    name = free_world.create()
+    assert free_world.refused("ListShards", StreamName=name, ShardFilter=shard_filter)[0] == "InvalidArgumentException"
+
+
 def test_the_creation_time_tells_streams_of_one_name_apart(free_world: World) -> None:
     name = free_world.create()
     created = free_world.summary(name)["StreamCreationTimestamp"]

@@ -64,6 +64,14 @@ def test_a_consumers_policy(free_world: World) -> None:
     assert free_world.refused("DeleteResourcePolicy", ResourceARN=arn)[0] == "ResourceNotFoundException"
 
 
+@pytest.mark.parametrize("operation", ["GetResourcePolicy", "PutResourcePolicy", "DeleteResourcePolicy"])
+def test_policies_of_a_stream_that_is_not_there(free_world: World, operation: str) -> None:
+    members = {"Policy": policy(free_world, "nowhere")} if operation == "PutResourcePolicy" else {}
+    assert free_world.refused(operation, ResourceARN=free_world.arn("nowhere"), **members) == (
+        "ResourceNotFoundException", f"Stream nowhere under account {free_world.account} not found.",
+    )
+
+
 def test_answers_without_members_have_no_body(world: World) -> None:
     name = world.create()
     arn = world.arn(name)

@@ -254,3 +254,23 @@ def test_update_shard_count_ten_times_a_day(world: World) -> None:
         world.active(name)
     refused = world.refused("UpdateShardCount", StreamName=name, TargetShardCount=2, ScalingType="UNIFORM_SCALING")
     assert refused[0] == "LimitExceededException"
+
+
+def test_shard_ids_are_lenient_everywhere(free_world: World) -> None:
+    """Split, merge and subscribe read them as GetShardIterator does."""
+    name = free_world.create(2)
+    free_world.call("SplitShard", StreamName=name, ShardToSplit="x-00000", NewStartingHashKey="5")
+    free_world.active(name)
+    free_world.call("MergeShards", StreamName=name, ShardToMerge="3", AdjacentShardToMerge="anything-1")
+    free_world.active(name)
+    assert [shard["ShardId"][-1] for shard in free_world.open_shards(name)] == ["2", "4"]
+    for none in ("ABKLFD8", "2.14E4", "2147483648"):
+        assert free_world.refused("SplitShard", StreamName=name, ShardToSplit=none, NewStartingHashKey="5") == (
+            "ResourceNotFoundException",
+            f"Could not find shard {none} in stream {name} under account {free_world.account}.",
+        )
+    consumer = free_world.register(name)
+    for shard, shown in (("9", "shardId-000000000009"), ("-00002147483647", "shardId-002147483647")):
+        assert free_world.refused(
+            "SubscribeToShard", ConsumerARN=consumer, ShardId=shard, StartingPosition={"Type": "LATEST"}
+        ) == ("ResourceNotFoundException", f"Shard {shown} in stream {name} under account {free_world.account} does not exist")

@@ -76,6 +76,42 @@ def test_refusals(world: World) -> None:
     assert world.patiently_refused("UntagResource", ResourceARN=arn, TagKeys=too_many)[0] == "ValidationException"
 
 
+def test_a_consumers_tags_are_its_own(free_world: World) -> None:
+    world = free_world
+    name = world.create(Tags={"of": "the stream"})
+    consumer = world.register(name, Tags={"born": "with"})
+
+    def consumers_tags() -> list[tuple[str, str]]:
+        answer = world.call("ListTagsForResource", ResourceARN=consumer)
+        return [(tag["Key"], tag["Value"]) for tag in answer["Tags"]]
+
+    assert consumers_tags() == [("born", "with")]
+    assert world.call("TagResource", ResourceARN=consumer, Tags={"a:b": "", "born": "again"}) == {}
+    assert consumers_tags() == [("a:b", ""), ("born", "again")]
+    assert world.call("UntagResource", ResourceARN=consumer, TagKeys=["born", "never there"]) == {}
+    assert consumers_tags() == [("a:b", "")]
+    assert tags(world, name) == [("of", "the stream")]
+    for bad in ({"a;b": "c"}, {"aws:x": ""}):
+        assert world.refused("TagResource", ResourceARN=consumer, Tags=bad)[0] == "InvalidArgumentException", bad
+    missing = consumer.replace("/consumer:", "/nobody:")
+    for operation, members in (("TagResource", {"Tags": {"a": "b"}}), ("UntagResource", {"TagKeys": ["a"]}), ("ListTagsForResource", {})):
+        assert world.refused(operation, ResourceARN=missing, **members) == (
+            "ResourceNotFoundException",
+            f"Consumer nobody with creation timestamp {consumer.rpartition(':')[2]} under stream: {name}, account "
+            f"{world.account} not found.",
+        ), operation
+
+
+def test_fifty_tags_of_a_consumer(world: World) -> None:
+    consumer = world.register(world.create(), Tags={f"k{number}": "" for number in range(50)})
+    code, message = world.patiently_refused("TagResource", ResourceARN=consumer, Tags={"one more": ""})
+    assert (code, message) == (
+        "InvalidArgumentException",
+        f"Failed to add tags to consumer {consumer} because a given consumer cannot have more than 50 tags associated with it.",
+    )
+    world.patiently("TagResource", ResourceARN=consumer, Tags={"k0": "replaced"})
+
+
 @pytest.fixture
 def slow_world(tmp_path: Path) -> Iterator[World]:
     """A world on a server where streams come and go very slowly."""

@@ -204,3 +204,20 @@ def test_capacity_mode_refusals(world: World) -> None:
     )
     assert world.refused("UpdateStreamMode", StreamARN=missing, StreamModeDetails={"StreamMode": "X"})[0] == "ValidationException"
     assert world.refused("UpdateStreamMode", StreamARN=missing)[0] == "ValidationException"
+
+
+def test_percent_in_a_tag_and_the_characters_of_a_creations_tags(free_world: World) -> None:
+    name = free_world.create()
+    for operation, members in (
+        ("AddTagsToStream", {"StreamName": name, "Tags": {"a": "50%"}}),
+        ("TagResource", {"ResourceARN": free_world.arn(name), "Tags": {"a": "50%"}}),
+    ):
+        assert free_world.refused(operation, **members) == (
+            "InvalidArgumentException",
+            f"Failed to add tags to stream {name} under account {free_world.account} because some tags contained illegal "
+            "characters. The allowed characters are Unicode letters, white-spaces, '_',',','/','=','+','-','@'.",
+        )
+    assert free_world.refused("CreateStream", StreamName="bad-tags", ShardCount=1, Tags={"a;": "b"})[0] == (
+        "InvalidArgumentException"
+    )
+    assert free_world.refused("DescribeStream", StreamName="bad-tags")[0] == "ResourceNotFoundException"

@@ -316,3 +316,20 @@ def test_large_records_at_creation(world: World) -> None:
     # A reader takes it in one page, although it is larger than what a second allows.
     page = world.page(world.iterator(name))
     assert [(record["SequenceNumber"], record["Data"]) for record in page["Records"]] == [(put["SequenceNumber"], data)]
+
+
+def test_the_ends_of_a_four_shard_stream(free_world: World) -> None:
+    step = 85070591730234615865843651857942052864
+    ranges = [shard["HashKeyRange"] for shard in free_world.shards(free_world.create(4))]
+    assert [int(keys["StartingHashKey"]) for keys in ranges] == [0, step, 2 * step, 3 * step]
+    assert [int(keys["EndingHashKey"]) for keys in ranges] == [step - 1, 2 * step - 1, 3 * step - 1, 2**128 - 1]
+
+
+def test_provisioned_streams_need_a_count_and_no_warmth(free_world: World) -> None:
+    provisioned = {"StreamModeDetails": {"StreamMode": "PROVISIONED"}}
+    assert free_world.refused("CreateStream", StreamName="p", **provisioned)[0] == "InvalidArgumentException"
+    assert free_world.refused("CreateStream", StreamName="p", ShardCount=1, WarmThroughputMiBps=5)[0] == "ValidationException"
+    arn = free_world.arn(free_world.create_on_demand())
+    assert free_world.refused("UpdateStreamMode", StreamARN=arn, WarmThroughputMiBps=5, **provisioned)[0] == (
+        "ValidationException"
+    )

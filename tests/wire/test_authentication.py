@@ -80,6 +80,32 @@ def test_incomplete_queries(http: Http, missing: str) -> None:
     )
 
 
+def test_a_query_that_lacks_nearly_all_of_it(http: Http) -> None:
+    """All that is missing is told in one order. The algorithm alone makes it a query with authentication, even empty."""
+    answer = http.send(path="/?X-Amz-Algorithm=", headers=TARGET, body=b"{}")
+    missing = "".join(f"AWS query-string parameters must include '{name}'. " for name in QUERY)
+    assert (answer.status, answer.json()) == (
+        400,
+        {"__type": "IncompleteSignatureException", "message": f"{missing}Re-examine the query-string parameters."},
+    )
+
+
+def test_the_parts_of_a_header_are_looked_for_after_its_first_word(http: Http) -> None:
+    """Divided by commas or blanks, in any order, whatever the first word is."""
+    date = {"X-Amz-Date": "20260101T000000Z"}
+    for header, lacks in (
+        ("AWS4- Signature=b Credential=a", ["SignedHeaders"]),
+        ("AWS4-HMAC-SHA256 SignedHeaders=c,Signature=b,,Credential=a", []),
+        ("Credential=a Signature=b SignedHeaders=c", ["Credential"]),
+    ):
+        answer = http.send(headers={**TARGET, **date, "Authorization": header}, body=b"{}")
+        if not lacks:
+            assert answer.status == 200, answer.body
+            continue
+        message = "".join(PARTS[part] for part in lacks) + f"Authorization={header}"
+        assert (answer.status, answer.json()) == (400, {"__type": "IncompleteSignatureException", "message": message})
+
+
 def test_the_operation_is_looked_at_before_the_authentication(http: Http) -> None:
     answer = http.send(headers={**TARGET, "X-Amz-Target": "Kinesis_20131202.Nonsense"}, body=b"{}")
     assert answer.json() == {"__type": "UnknownOperationException"}
