@@ -47,7 +47,7 @@ def test_put_get_replace_delete(world: World) -> None:
 
 def test_a_consumers_policy(free_world: World) -> None:
     name = free_world.create()
-    arn = free_world.consumer(name, "c")
+    arn = free_world.register(name, "c")
     assert free_world.call("GetResourcePolicy", ResourceARN=arn) == {"Policy": "{}"}
     subscribe = policy(free_world, name, Action=["kinesis:DescribeStreamConsumer", "kinesis:SubscribeToShard"], Resource=arn)
     free_world.call("PutResourcePolicy", ResourceARN=arn, Policy=subscribe)

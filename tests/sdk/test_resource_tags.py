@@ -33,7 +33,7 @@ def test_a_streams_tags_are_those_of_both_families(free_world: World) -> None:
 
 def test_a_consumers_tags(free_world: World) -> None:
     name = free_world.create(Tags={"of": "the stream"})
-    arn = free_world.consumer(name, "c", Tags={"born": "with"})
+    arn = free_world.register(name, "c", Tags={"born": "with"})
 
     def of_consumer() -> dict[str, str]:
         answer = free_world.call("ListTagsForResource", ResourceARN=arn)

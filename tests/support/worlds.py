@@ -90,18 +90,6 @@ class World:
         self.active(name)
         return name
 
-    def consumer(self, stream: str, name: str, **members: Any) -> str:
-        """Registers a consumer, waits until it is ACTIVE, and returns its ARN."""
-        registered = self.patiently("RegisterStreamConsumer", StreamARN=self.arn(stream), ConsumerName=name, **members)
-        arn = registered["Consumer"]["ConsumerARN"]
-
-        def look() -> bool:
-            found = self.patiently("DescribeStreamConsumer", ConsumerARN=arn)["ConsumerDescription"]
-            return found["ConsumerStatus"] == "ACTIVE"
-
-        waiting.until(look, f"{arn} is ACTIVE")
-        return arn
-
     def summary(self, name: str) -> dict[str, Any]:
         """DescribeStreamSummary; it waits out the account's rate for that call."""
         return self.patiently("DescribeStreamSummary", StreamName=name)["StreamDescriptionSummary"]
