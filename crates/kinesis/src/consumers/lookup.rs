@@ -6,7 +6,7 @@ use millstream_api::kinesis::Operation;
 use millstream_api::{Context, Error};
 
 use crate::hooks::Resource;
-use crate::resolve::{Address, ConsumerAddress};
+use crate::resolve::{Address, ConsumerAddress, check_world};
 use crate::service::Kinesis;
 use crate::state::{ConsumerRecord, StreamRecord};
 use crate::stream::Stream;
@@ -98,22 +98,21 @@ impl Kinesis {
         if consumer_name.is_some_and(|name| name != &*consumer.name) {
             return Err(texts::consumer_members_differ());
         }
-        self.allow_on_consumer(context, operation, &consumer)?;
+        self.allow_on_consumer(context, operation, &consumer, consumer_arn)?;
         self.admit_stream_call(operation, &consumer.stream)?;
         let stream = self.find(&consumer.stream)?;
         Ok((stream, WantedConsumer::Address(consumer)))
     }
 
-    /// Whether the caller may do `operation` on the consumer.
+    /// Whether the caller may do `operation` on the consumer that `arn` names.
     pub(crate) fn allow_on_consumer(
         &self,
         context: &Context,
         operation: Operation,
         consumer: &ConsumerAddress,
+        arn: &str,
     ) -> Result<(), Error> {
-        if consumer.stream.account != context.account {
-            return Err(texts::cross_account(&context.account, operation.name(), &consumer.arn()));
-        }
+        check_world(context, operation, &consumer.stream, arn)?;
         self.allow(context, operation, Resource::Consumer(consumer))
     }
 }

@@ -26,7 +26,7 @@ impl Kinesis {
         input: SubscribeToShardInput<'_>,
     ) -> Result<SubscribeToShardOutput, Error> {
         let consumer = consumer_of_arn(&input.consumer_arn)?;
-        self.allow_on_consumer(context, Operation::SubscribeToShard, &consumer)?;
+        self.allow_on_consumer(context, Operation::SubscribeToShard, &consumer, &input.consumer_arn)?;
         let asked = Asked {
             operation: Operation::SubscribeToShard,
             kind: &input.starting_position.r#type,
