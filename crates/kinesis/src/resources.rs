@@ -7,10 +7,11 @@ use millstream_api::kinesis::Operation;
 use millstream_api::{Context, Error};
 
 use crate::change::ChangeError;
+use crate::consumers::WantedConsumer;
 use crate::hooks::Resource;
-use crate::resolve::{ConsumerAddress, ResourceAddress, check_world};
+use crate::resolve::{ResourceAddress, check_world};
 use crate::service::Kinesis;
-use crate::state::{ConsumerRecord, ConsumerStatus, Status, StreamRecord};
+use crate::state::{ConsumerStatus, Status, StreamRecord};
 use crate::stream::Stream;
 use crate::texts;
 
@@ -65,17 +66,12 @@ fn kind_to_come(arn: &str) -> Option<&'static str> {
     })
 }
 
-fn is_named(consumer: &ConsumerRecord, address: &ConsumerAddress) -> bool {
-    consumer.name == *address.name && consumer.created_ms / 1000 == address.created
-}
-
 /// What the resource's record keeps, in whatever state it is.
 pub(crate) fn labels<'a>(record: &'a StreamRecord, address: &ResourceAddress) -> Result<Labels<'a>, Error> {
     match address {
         ResourceAddress::Stream(_) => Ok(Labels { tags: &record.tags, policy: &record.policy }),
         ResourceAddress::Consumer(consumer) => {
-            let found = record.consumers.iter().find(|c| is_named(c, consumer));
-            let found = found.ok_or_else(|| texts::consumer_not_found(consumer))?;
+            let found = WantedConsumer::Address(consumer.clone()).find(record)?;
             Ok(Labels { tags: &found.tags, policy: &found.policy })
         }
     }
@@ -93,8 +89,7 @@ pub(crate) fn labels_mut<'a>(
             status => Err(texts::stream_not_active(&stream.name, &stream.account, status.as_str()).into()),
         },
         ResourceAddress::Consumer(consumer) => {
-            let found = record.consumers.iter_mut().find(|c| is_named(c, consumer));
-            let found = found.ok_or_else(|| texts::consumer_not_found(consumer))?;
+            let found = WantedConsumer::Address(consumer.clone()).find_mut(record)?;
             match found.status {
                 ConsumerStatus::Active => Ok(LabelsMut { tags: &mut found.tags, policy: &mut found.policy }),
                 ConsumerStatus::Creating | ConsumerStatus::Deleting => {
