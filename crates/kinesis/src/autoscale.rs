@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 
 use crate::hash::{HashKey, HashRange};
-use crate::limits::Limits;
+use crate::limits::{Limits, MOST_SHARDS};
 use crate::load::{History, MINUTE, Minute, RECENT, Volume};
 use crate::scaling::{self, Planned, Step};
 use crate::state::ShardIndex;
@@ -45,10 +45,10 @@ impl Capacity {
         let bytes = limits.shard_write_bytes_per_second.get();
         let ceiling = limits.on_demand_write_bytes_per_second(region).get();
         let most = match (ceiling, bytes) {
-            (Some(ceiling), Some(bytes)) => u32::try_from(ceiling / bytes.max(1)).unwrap_or(u32::MAX),
-            _ => u32::MAX,
+            (Some(ceiling), Some(bytes)) => (ceiling / bytes.max(1)).min(MOST_SHARDS),
+            _ => MOST_SHARDS,
         };
-        Capacity { bytes, records: limits.shard_write_records_per_second.get(), most: most.max(1) }
+        Capacity { bytes, records: limits.shard_write_records_per_second.get(), most: most.max(1) as u32 }
     }
 
     /// The volume of a minute in which a shard takes half of what it may.

@@ -150,15 +150,16 @@ impl Kinesis {
         .await
     }
 
-    /// Changes the records of several streams at once, all or none. The caller holds each one's [`Stream::driving`], and
-    /// none of them is gone.
+    /// Changes the records of several streams at once, all or none; those that are gone are left out. The caller holds each
+    /// one's [`Stream::driving`].
     pub(crate) async fn change_all(
         &self,
         streams: &[Arc<Stream>],
         work: impl Fn(&mut StreamRecord) + Send + 'static,
     ) -> Result<(), ChangeError> {
-        let changed = streams.to_vec();
-        self.exclusively(move |_, catalog| {
+        let mut changed = streams.to_vec();
+        self.exclusively(move |streams, catalog| {
+            changed.retain(|stream| streams.load().by_incarnation(stream.incarnation).is_some());
             let mut records: Vec<StreamRecord> = changed.iter().map(|stream| stream.view().record.clone()).collect();
             records.iter_mut().for_each(&work);
             catalog.transact_blocking(|tx| records.iter_mut().try_for_each(|record| tx.compare_and_set(record)))?;
@@ -170,12 +171,14 @@ impl Kinesis {
         .await
     }
 
-    /// Removes streams whose logs are gone, and leaves tombstones. The caller holds each one's [`Stream::driving`], and
-    /// none of them is gone.
+    /// Removes streams whose logs are gone, and leaves tombstones. The caller holds each one's [`Stream::driving`].
     pub(crate) async fn remove(&self, gone: &[Arc<Stream>]) -> Result<(), ChangeError> {
-        let gone = gone.to_vec();
+        let mut gone = gone.to_vec();
         let now_second = self.now() / 1000;
         self.exclusively(move |streams, catalog| {
+            // A removal goes on when its request is dropped, but nobody holds `driving` then: it may have come first, and a
+            // new stream may have the name and with it the record's key.
+            gone.retain(|stream| streams.load().by_incarnation(stream.incarnation).is_some());
             catalog.transact_blocking(|tx| {
                 for old in tx.scan::<Tombstone>(&Key::all())? {
                     if old.latest_second + TOMBSTONE_KEPT < now_second {

@@ -120,20 +120,43 @@ impl Kinesis {
         {
             let _writing = self.stamped.writing.lock().await;
             let clock = &self.env.clock;
-            let before = clock.rate();
-            let rate = rate.unwrap_or(before);
-            // While the stamp is being written nothing is gained that it does not know of.
-            clock.set_rate(Rate::REAL);
-            let written = self.write_stamp(step, rate).await;
-            if written.is_ok() {
-                clock.move_ahead(step);
-            }
-            clock.set_rate(if written.is_ok() { rate } else { before });
-            written?;
+            let rate = rate.unwrap_or(clock.rate());
+            let mut pause = Pause::begin(self);
+            self.write_stamp(step, rate).await?;
+            clock.move_ahead(step);
+            pause.then = rate;
+            pause.is_stamped = true;
         }
         self.tick().await;
         self.wake.notify_one();
         self.streams().all().iter().for_each(|stream| stream.announce_time());
         Ok(self.clock())
+    }
+}
+
+/// While the stamp is being written domain time gains nothing that it does not know of. Dropped on every way out, also if
+/// the request is dropped meanwhile: time then goes on as before.
+struct Pause<'a> {
+    kinesis: &'a Kinesis,
+    /// The rate from the end of the pause on.
+    then: Rate,
+    is_stamped: bool,
+}
+
+impl Pause<'_> {
+    fn begin(kinesis: &Kinesis) -> Pause<'_> {
+        let then = kinesis.env.clock.rate();
+        kinesis.env.clock.set_rate(Rate::REAL);
+        Pause { kinesis, then, is_stamped: false }
+    }
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        if !self.is_stamped {
+            // What the stamp claims for the rate, if it was written at all, is not what this one needs.
+            self.kinesis.stamped.at.store(0, Ordering::Relaxed);
+        }
+        self.kinesis.env.clock.set_rate(self.then);
     }
 }

@@ -111,6 +111,9 @@ impl<'de> Deserialize<'de> for Limit {
 /// Regions whose quotas of shards and of on-demand throughput are the larger ones.
 const LARGE_REGIONS: [&str; 3] = ["us-east-1", "us-west-2", "eu-west-1"];
 
+/// To how many shards the service itself takes a stream, whatever the limits: its record names them all.
+pub(crate) const MOST_SHARDS: u64 = 100_000;
+
 /// Every limit. Names are those of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -310,9 +313,8 @@ impl Limits {
     /// Warm throughput of an on-demand stream in `region`, MiB/s: no more than the stream may grow to, and bounded whatever
     /// the limits, since each MiB/s is a shard.
     pub fn warm_throughput(&self, region: &str) -> u64 {
-        const GUARD: u64 = 100_000;
-        let growth = self.on_demand_write_bytes_per_second(region).get().map_or(GUARD, |bytes| bytes / MIB);
-        self.warm_throughput_mibps.get().unwrap_or(GUARD).min(growth).min(GUARD)
+        let growth = self.on_demand_write_bytes_per_second(region).get().map_or(MOST_SHARDS, |bytes| bytes / MIB);
+        self.warm_throughput_mibps.get().unwrap_or(MOST_SHARDS).min(growth).min(MOST_SHARDS)
     }
 
     /// Whether a shard takes all that comes.

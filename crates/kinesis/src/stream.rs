@@ -137,13 +137,15 @@ impl Stream {
         }
     }
 
-    /// Waits until the view shows the shard as closed, or until it is known that the change which should bring that view
-    /// has failed. An append that met a closed shard waits here before it routes again. Other changes of the stream may
-    /// come first.
+    /// Waits until the view shows the shard as closed, or until it is known that no such view comes: the change which should
+    /// bring it has failed, or the stream is being deleted. An append that met a closed shard waits here before it routes
+    /// again. Other changes of the stream may come first.
     pub async fn shows_closed(&self, shard: ShardIndex) {
         let mut news = self.news();
         let failures = news.borrow_and_update().failures;
-        while self.view().shard(shard).is_some_and(ShardRecord::is_open) {
+        let is_to_come =
+            |view: &View| view.status() != Status::Deleting && view.shard(shard).is_some_and(ShardRecord::is_open);
+        while is_to_come(&self.view()) {
             // The sender lives as long as `self`.
             drop(news.changed().await);
             if news.borrow_and_update().failures != failures {

@@ -13,8 +13,8 @@ fn main() -> io::Result<()> {
         let records = millstream_kpl::deaggregate(&Bytes::from(data)).map(|records| {
             let shown = records.iter().map(|record| {
                 serde_json::json!({
-                    "partition_key": record.partition_key,
-                    "explicit_hash_key": record.explicit_hash_key,
+                    "partition_key": &*record.partition_key,
+                    "explicit_hash_key": record.explicit_hash_key.as_deref(),
                     "data": STANDARD.encode_to_string(&record.data),
                     "sub_sequence_number": record.sub_sequence_number,
                     "hash_key": record.hash_key().to_string(),

@@ -16,6 +16,8 @@ mod message;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use md5::{Digest, Md5};
 use message::AggregatedRecord;
@@ -27,10 +29,11 @@ const DIGEST: usize = 16;
 /// One of the records that an aggregated record carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserRecord {
-    /// The partition key that the producer gave.
-    pub partition_key: String,
-    /// The explicit hash key that the producer gave: a decimal number below 2^128.
-    pub explicit_hash_key: Option<String>,
+    /// The partition key that the producer gave. Records with the same one share it, since a few bytes can name a long key
+    /// again.
+    pub partition_key: Arc<str>,
+    /// The explicit hash key that the producer gave: a decimal number below 2^128. Shared likewise.
+    pub explicit_hash_key: Option<Arc<str>>,
     /// The data: a part of the aggregated record's bytes.
     pub data: Bytes,
     /// Its place in the aggregated record, counted from 0. With the record's sequence number it names a user record.
@@ -61,17 +64,19 @@ pub fn deaggregate(data: &Bytes) -> Option<Vec<UserRecord>> {
     if Md5::digest(&message)[..] != data[MAGIC.len() + inner..] {
         return None;
     }
-    // The fields borrow from `data`: nothing is copied but the keys.
+    // The fields borrow from `data`: nothing is copied but the keys, once each.
     let AggregatedRecord { partition_keys, explicit_hash_keys, records } = AggregatedRecord::decode(message).ok()?;
+    let shared = |keys: Vec<String>| keys.into_iter().map(Arc::from).collect::<Vec<Arc<str>>>();
+    let (partition_keys, explicit_hash_keys) = (shared(partition_keys), shared(explicit_hash_keys));
     (0..)
         .zip(records)
         .map(|(sub_sequence_number, record)| {
             let explicit_hash_key = match record.explicit_hash_key_index {
-                Some(index) => Some(explicit_hash_keys.get(usize::try_from(index).ok()?)?.clone()),
+                Some(index) => Some(Arc::clone(explicit_hash_keys.get(usize::try_from(index).ok()?)?)),
                 None => None,
             };
             Some(UserRecord {
-                partition_key: partition_keys.get(usize::try_from(record.partition_key_index).ok()?)?.clone(),
+                partition_key: Arc::clone(partition_keys.get(usize::try_from(record.partition_key_index).ok()?)?),
                 explicit_hash_key,
                 data: record.data,
                 sub_sequence_number,

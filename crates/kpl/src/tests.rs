@@ -27,7 +27,7 @@ fn user_records_come_in_order_with_their_keys() {
     let records = deaggregate(&whole).expect("aggregated");
     let shown: Vec<_> = records
         .iter()
-        .map(|r| (r.partition_key.as_str(), r.explicit_hash_key.as_deref(), &r.data[..], r.sub_sequence_number))
+        .map(|r| (&*r.partition_key, r.explicit_hash_key.as_deref(), &r.data[..], r.sub_sequence_number))
         .collect();
     assert_eq!(shown, [("b", None, &b"one"[..], 0), ("a", Some("5"), &b"two"[..], 1), ("b", None, &b""[..], 2)]);
     assert_eq!(records[0].hash_key(), 195_289_424_170_611_159_128_911_017_612_795_795_343);
@@ -36,13 +36,19 @@ fn user_records_come_in_order_with_their_keys() {
     assert!(held.contains(&records[0].data.as_ptr()), "the data are not copied");
 }
 
+#[test]
+fn a_key_that_many_records_name_is_in_memory_once() {
+    let records = deaggregate(&aggregate(&two())).expect("aggregated");
+    assert!(Arc::ptr_eq(&records[0].partition_key, &records[2].partition_key));
+}
+
 /// What the Python package `aws_kinesis_agg` 1.2.3 made of three user records, one of them with an explicit hash key.
 #[test]
 fn a_record_of_the_python_aggregator() {
     let text = include_str!("../testdata/aws_kinesis_agg.base64");
     let whole = Bytes::from(base64_simd::STANDARD.decode_to_vec(text.trim()).expect("base64"));
     let records = deaggregate(&whole).expect("aggregated");
-    let shown: Vec<_> = records.iter().map(|r| (r.partition_key.as_str(), &r.data[..])).collect();
+    let shown: Vec<_> = records.iter().map(|r| (&*r.partition_key, &r.data[..])).collect();
     assert_eq!(
         shown,
         [("alpha", &b"first"[..]), ("beta", "zweiter \u{fc}".as_bytes()), ("alpha", &b"\x00\x01\x02"[..])]
@@ -88,7 +94,7 @@ proptest! {
         let records = deaggregate(&aggregate(&message)).expect("aggregated");
         prop_assert_eq!(records.len(), data.len());
         for (record, (key, hash, text)) in records.iter().zip(&data) {
-            prop_assert_eq!(&record.partition_key, &format!("key {key}"));
+            prop_assert_eq!(&*record.partition_key, format!("key {key}"));
             prop_assert_eq!(record.explicit_hash_key.is_some(), hash.is_some());
             prop_assert_eq!(&record.data[..], text.as_bytes());
         }

@@ -274,6 +274,9 @@ fn regions_have_their_ceilings() {
     assert_eq!(Capacity::of(&Limits::aws(), "us-east-1").most, 10 * 1024);
     assert_eq!(Capacity::of(&Limits::aws().scaled("x10".parse().unwrap()), "eu-central-1").most, 200);
     assert_eq!(Capacity::of(&Limits::aws(), "eu-central-1"), capacity(200));
+    // Tiny shards would be millions otherwise.
+    let tiny = Limits { shard_write_bytes_per_second: crate::limits::Limit::of(1 << 10), ..Limits::aws() };
+    assert_eq!(Capacity::of(&tiny, "us-east-1").most, 100_000);
 }
 
 #[test]

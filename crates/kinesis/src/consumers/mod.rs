@@ -153,8 +153,7 @@ impl Kinesis {
                 PageToken {
                     operation: operation.name().into(),
                     account: (&*stream.address.account).into(),
-                    // The caller's: the ARN may have named a stream of another region.
-                    region: (&*context.region).into(),
+                    region: (&*stream.address.region).into(),
                     stream: (&*stream.address.name).into(),
                     incarnation: stream.incarnation,
                     position: last.name.as_str().into(),

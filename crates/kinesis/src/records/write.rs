@@ -12,7 +12,7 @@ use crate::hooks::Refusal;
 use crate::load::Volume;
 use crate::sequence::SequenceNumber;
 use crate::service::Kinesis;
-use crate::state::{Mode, ShardIndex};
+use crate::state::{Mode, ShardIndex, Status};
 use crate::stream::{Stream, View};
 use crate::texts;
 
@@ -104,6 +104,9 @@ impl Kinesis {
                     // The log has closed the shard: the view that has its children is on its way, or there.
                     stream.shows_closed(shard).await;
                     view = stream.view_owned();
+                    if view.status() == Status::Deleting {
+                        return Err(gone());
+                    }
                 }
                 Err(error) => return Err(append_failed(&error, stream)),
             }

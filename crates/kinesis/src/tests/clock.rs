@@ -87,6 +87,26 @@ fn time_does_not_go_back_over_a_crash_at_any_rate() {
 }
 
 #[test]
+fn a_request_that_is_dropped_leaves_the_rate_as_it_was() {
+    let world = World::on_disk(machine(1), for_tests(at_once())).unwrap_or_else(|_| panic!("starts"));
+    rate(&world, 60);
+    {
+        let dropped = std::pin::pin!(world.kinesis.move_clock(HOUR, Some(Rate::REAL)));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(std::future::Future::poll(dropped, &mut context).is_pending());
+    }
+    assert_eq!(world.kinesis.clock().rate.thousandths(), 60_000);
+    // The stamp of that request, written or not, is followed by one that knows of the rate.
+    for _ in 0..2 {
+        world.pass(4_000);
+    }
+    let before = world.kinesis.clock().now_ms;
+    let machine = world.crash(Crash::PowerLoss);
+    let world = World::on_disk(machine, for_tests(at_once())).unwrap_or_else(|_| panic!("starts again"));
+    assert!(world.kinesis.clock().now_ms >= before);
+}
+
+#[test]
 fn a_clean_stop_keeps_time_exactly() {
     let world = World::on_disk(machine(1), for_tests(at_once())).unwrap_or_else(|_| panic!("starts"));
     rate(&world, 3_600);

@@ -107,6 +107,24 @@ fn a_consumer_is_creating_then_active_then_deleting_then_gone() {
 }
 
 #[test]
+fn a_region_knows_nothing_of_the_consumers_of_others() {
+    let mut world = world(at_once());
+    let consumer = world.register("s", "c").consumer_arn;
+    world.context = context("000000000000", "us-east-1");
+    let latest = StartingPosition { r#type: ShardIteratorType::Latest, ..Default::default() };
+    let subscribe = Input::SubscribeToShard(SubscribeToShardInput {
+        consumer_arn: consumer.as_str().into(),
+        shard_id: "shardId-000000000000".into(),
+        starting_position: latest,
+        ..Default::default()
+    });
+    for call in [describe_consumer((&consumer, "", "")), deregister((&consumer, "", "")), subscribe] {
+        let text = format!("{consumer} is not in the region us-east-1.");
+        world.refused(call, ErrorCode::InvalidArgumentException, &text);
+    }
+}
+
+#[test]
 fn without_a_transition_delay_all_is_done_within_the_request() {
     let world = world(at_once());
     assert_eq!(world.register("s", "c").consumer_status, ConsumerStatus::Creating);

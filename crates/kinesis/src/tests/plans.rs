@@ -72,6 +72,18 @@ fn whoever_waits_for_new_shards_is_woken() {
     world.machine.block_on(stream.shows_closed(0)).expect("the view is there already");
 }
 
+/// A removal announces itself once: whoever comes after it must not wait for a second time.
+#[test]
+fn nobody_waits_for_new_shards_of_a_stream_that_is_gone() {
+    let world = World::new(at_once());
+    world.create("s", 1);
+    let stream = Arc::clone(world.kinesis.streams().get("000000000000", "eu-central-1", "s").expect("there"));
+    world.call(delete("s")).expect("a deletion");
+    let waiting = std::pin::pin!(stream.shows_closed(0));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(std::future::Future::poll(waiting, &mut context).is_ready());
+}
+
 #[test]
 fn two_drivers_do_no_harm() {
     let world = World::new(config());

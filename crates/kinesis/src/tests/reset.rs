@@ -44,6 +44,19 @@ fn streams_in_every_state_are_gone_with_their_logs() {
     assert_eq!(world.describe("updating").shards.len(), 1);
 }
 
+/// A request that was dropped leaves a removal behind that nobody waits for, and the next attempt may come after it.
+#[test]
+fn a_removal_that_comes_late_leaves_the_next_stream_of_the_name_alone() {
+    let world = World::new(at_once());
+    world.create("s", 1);
+    let first = world.kinesis.streams().get("000000000000", "eu-central-1", "s").map(Arc::clone).expect("there");
+    world.call(delete("s")).expect("a deletion");
+    world.create("s", 2);
+    let late = world.kinesis.remove(std::slice::from_ref(&first));
+    world.machine.block_on(late).expect("an end").expect("nothing to do");
+    assert_eq!(world.reopen().describe("s").shards.len(), 2);
+}
+
 #[test]
 fn only_the_worlds_that_are_named_are_emptied() {
     let mut world = World::new(at_once());
