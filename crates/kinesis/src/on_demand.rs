@@ -105,20 +105,24 @@ impl Kinesis {
             return;
         }
         let touched: Vec<u64> = unsaved.iter().map(|(incarnation, _)| *incarnation).collect();
-        let saved: Result<(), CatalogError> = self
-            .catalog
-            .transact(move |tx| {
+        let saved = self.exclusively(move |streams, catalog| {
+            let present = streams.load();
+            catalog.transact_blocking(|tx| {
                 for (incarnation, history) in &unsaved {
                     match history {
+                        // A stream that has gone meanwhile has taken its history with it.
+                        Some(_) if present.by_incarnation(*incarnation).is_none() => {}
                         Some(history) => tx.put(history)?,
                         None => tx.delete::<History>(&History::key_of(*incarnation))?,
                     }
                 }
-                Ok(())
-            })
-            .await;
+                Ok::<(), CatalogError>(())
+            })?;
+            Ok(())
+        });
+        let saved = saved.await;
         if let Err(error) = saved {
-            tracing::warn!(%error, "the peaks of on-demand streams were not saved");
+            tracing::warn!(?error, "the peaks of on-demand streams were not saved");
             for stream in touched.iter().filter_map(|incarnation| streams.by_incarnation(*incarnation)) {
                 stream.load.keep_unsaved();
             }

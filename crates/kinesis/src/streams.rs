@@ -1,6 +1,5 @@
 //! CreateStream, DeleteStream, ListStreams.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_api::kinesis::{
@@ -21,7 +20,7 @@ use crate::resolve::Address;
 use crate::service::Kinesis;
 use crate::state::{ConsumerStatus, Distribution, Mode, ShardRecord, Status, StreamRecord};
 use crate::stream::{Stream, Streams};
-use crate::tags::{Tagging, check_tags, is_reserved};
+use crate::tags::tags_of_new;
 use crate::texts;
 use crate::token::PageToken;
 
@@ -39,15 +38,7 @@ impl Kinesis {
         if distribution == Distribution::Auto && mode == Mode::Provisioned {
             return Err(texts::distribution_needs_on_demand(&address.name));
         }
-        let tags: BTreeMap<String, String> =
-            input.tags.into_iter().flatten().map(|(k, v)| (k.into_owned(), v.into_owned())).collect();
-        check_tags(&address, Tagging::Add, tags.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]))?;
-        if let Some(key) = tags.keys().find(|key| is_reserved(key)) {
-            return Err(texts::reserved_tag_key(key));
-        }
-        if !self.limits.of(&address).tags.allows(tags.len() as u64) {
-            return Err(texts::too_many_tags(&address.name, &address.account));
-        }
+        let tags = tags_of_new(&address, self.limits.of(&address).tags, input.tags)?;
         let limits = self.present_limits();
         let (created_ms, due_ms) = (self.now(), self.plan_due_from_now());
         let incarnation = self.env.random.u64();

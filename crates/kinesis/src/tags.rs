@@ -1,11 +1,15 @@
 //! AddTagsToStream, RemoveTagsFromStream, ListTagsForStream.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use millstream_api::kinesis::{
     AddTagsToStreamInput, ListTagsForStreamInput, ListTagsForStreamOutput, Operation, RemoveTagsFromStreamInput, Tag,
 };
 use millstream_api::{Context, Error};
 
 use crate::change::ChangeError;
+use crate::limits::Limit;
 use crate::resolve::Address;
 use crate::service::Kinesis;
 use crate::state::{Status, StreamRecord};
@@ -103,6 +107,24 @@ pub(crate) fn check_tags<'a>(
         });
     }
     Ok(())
+}
+
+/// The tags that a stream, or one of its consumers, is created with, checked.
+pub(crate) fn tags_of_new(
+    stream: &Address,
+    limit: Limit,
+    tags: Option<BTreeMap<Cow<'_, str>, Cow<'_, str>>>,
+) -> Result<BTreeMap<String, String>, Error> {
+    let tags: BTreeMap<String, String> =
+        tags.into_iter().flatten().map(|(k, v)| (k.into_owned(), v.into_owned())).collect();
+    check_tags(stream, Tagging::Add, tags.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]))?;
+    if let Some(key) = tags.keys().find(|key| is_reserved(key)) {
+        return Err(texts::reserved_tag_key(key));
+    }
+    if !limit.allows(tags.len() as u64) {
+        return Err(texts::too_many_tags(&stream.name, &stream.account));
+    }
+    Ok(tags)
 }
 
 fn is_valid(c: char) -> bool {

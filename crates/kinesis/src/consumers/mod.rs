@@ -4,7 +4,6 @@
 mod lookup;
 mod transitions;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millstream_api::kinesis::{
@@ -21,7 +20,7 @@ use crate::list_shards::check_listable;
 use crate::resolve::{Address, ConsumerAddress};
 use crate::service::Kinesis;
 use crate::state::{ConsumerRecord, ConsumerStatus, Status, StreamRecord};
-use crate::tags::{Tagging, check_tags, is_reserved};
+use crate::tags::tags_of_new;
 use crate::texts;
 use crate::token::PageToken;
 
@@ -38,15 +37,7 @@ impl Kinesis {
     ) -> Result<RegisterStreamConsumerOutput, Error> {
         let stream = self.resolve(context, Operation::RegisterStreamConsumer, None, Some(&input.stream_arn))?;
         let address = stream.address.clone();
-        let tags: BTreeMap<String, String> =
-            input.tags.into_iter().flatten().map(|(k, v)| (k.into_owned(), v.into_owned())).collect();
-        check_tags(&address, Tagging::Add, tags.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]))?;
-        if let Some(key) = tags.keys().find(|key| is_reserved(key)) {
-            return Err(texts::reserved_tag_key(key));
-        }
-        if !stream.limits.tags.allows(tags.len() as u64) {
-            return Err(texts::too_many_tags(&address.name, &address.account));
-        }
+        let tags = tags_of_new(&address, stream.limits.tags, input.tags)?;
         let name = input.consumer_name.into_owned();
         let (now_ms, due_ms, limits) = (self.now(), self.plan_due_from_now(), Arc::clone(&stream.limits));
         let has_commitment = self.commitment_enabled(&address.account, &address.region);

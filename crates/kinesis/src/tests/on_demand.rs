@@ -224,6 +224,27 @@ fn peaks_go_with_the_stream_and_with_the_mode() {
 }
 
 #[test]
+fn a_stream_that_goes_while_its_peaks_are_saved_leaves_none() {
+    // The machine draws which of both is done first.
+    for seed in 0..8 {
+        let world = World::on_disk(machine(seed), at_once()).unwrap_or_else(|_| panic!("starts"));
+        world.call(create_on_demand("s")).expect("created");
+        world.tick();
+        let turn = Arc::clone(&world.kinesis.changing).try_lock_owned().expect("free");
+        let gone = [stream(&world)];
+        let mut removal = Box::pin(world.kinesis.remove(&gone));
+        let mut saving = Box::pin(world.kinesis.save_loads(true));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(removal.as_mut().poll(&mut context).is_pending());
+        assert!(saving.as_mut().poll(&mut context).is_pending());
+        drop(turn);
+        world.machine.block_on(removal).expect("ends").expect("removed");
+        world.machine.block_on(saving).expect("ends");
+        assert_eq!(saved(&world), []);
+    }
+}
+
+#[test]
 fn a_clean_stop_saves_the_peaks() {
     let world = world();
     world.call(create_on_demand("s")).expect("created");
