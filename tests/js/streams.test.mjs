@@ -132,7 +132,7 @@ test("splits, merges and counts of shards, and children at the end of a shard", 
 test("a record larger than 1 MiB, on a stream that takes it", () =>
   using({}, async (client) => {
     const StreamName = await create(client, "large", { ShardCount: 1, MaxRecordSizeInKiB: 3072 });
-    const Data = new Uint8Array(2 * 1024 * 1024).map((_, n) => n % 251);
+    const Data = new Uint8Array(1536 * 1024).map((_, n) => n % 251);
     await client.send(new PutRecordCommand({ StreamName, Data, PartitionKey: "k" }));
     const page = await client.send(new GetRecordsCommand({ ShardIterator: await iterator(client, StreamName) }));
     assert.deepEqual(Buffer.compare(page.Records[0].Data, Data), 0);

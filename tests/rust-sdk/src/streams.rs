@@ -115,7 +115,7 @@ async fn a_record_larger_than_a_mebibyte() {
     let create = client.create_stream().stream_name(&stream).shard_count(1).max_record_size_in_kib(3072);
     create.send().await.unwrap();
     active(&client, &stream).await;
-    let data: Vec<u8> = (0..2 << 20).map(|byte: u32| (byte % 251) as u8).collect();
+    let data: Vec<u8> = (0..3 << 19).map(|byte: u32| (byte % 251) as u8).collect();
     let put = client.put_record().stream_name(&stream).partition_key("k").data(Blob::new(data.clone()));
     put.send().await.unwrap();
     let (records, _) = read(&client, &stream, FIRST).await;
