@@ -144,7 +144,7 @@ func TestSubscriptionOverRestarts(t *testing.T) {
 			})
 			records, _ = collect(t, renewed, 1)
 			same(t, records, []string{"between"})
-			must(t, renewed.Close())
+			finish(t, renewed.Close())
 		})
 	}
 }
