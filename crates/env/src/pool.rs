@@ -8,6 +8,12 @@ pub trait Pool: Send + Sync + 'static {
 
     /// Whether other jobs wait for a thread: a job that could go on for long then queues the rest of itself anew.
     fn has_waiting(&self) -> bool;
+
+    /// Runs `work` on the calling thread when it has done all that is ready to be done: at the end of its turn, if it is
+    /// a request thread (see [`crate::runtime::Turns`]), else at once. For what is better done once for many requests.
+    fn at_turn_end(&self, work: Job) {
+        work();
+    }
 }
 
 impl dyn Pool {

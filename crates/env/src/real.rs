@@ -262,6 +262,12 @@ impl Pool for ThreadPool {
     fn has_waiting(&self) -> bool {
         !self.queue.jobs.lock().jobs.is_empty()
     }
+
+    fn at_turn_end(&self, work: Job) {
+        if let Some(work) = crate::runtime::leave_for_turn_end(work) {
+            work();
+        }
+    }
 }
 
 impl Drop for ThreadPool {

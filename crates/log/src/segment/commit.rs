@@ -18,6 +18,11 @@ use crate::{AppendError, ShardIndex, TimeMs};
 /// A shard's part of a batch is copied behind its forerunners below this size, and kept as its own buffer above it.
 const COPY_BELOW: usize = 16 << 10;
 
+/// A commit of this many bytes of records, or of this many batches, is written without waiting for more: a sync costs
+/// little beside them, and writing them meanwhile gains more.
+const LARGE_BYTES: usize = 256 << 10;
+const LARGE_BATCHES: usize = 128;
+
 /// What every batch of a commit waits for.
 ///
 /// Waking a task of another thread's runtime costs a system call, waking one of the same runtime does not. So of the tasks
@@ -162,6 +167,9 @@ pub(crate) struct OpenCommit {
     /// Blocks without records: closings, fences, trims, descriptors.
     control: Vec<(BlockEntry, Bytes)>,
     bytes: usize,
+    batches: usize,
+    /// Whether it is to be written as soon as the writer is free. Until then more may join.
+    pub(crate) due: bool,
     pub(crate) outcome: Arc<Outcome>,
 }
 
@@ -201,6 +209,16 @@ impl OpenCommit {
     /// Whether closings, trims or descriptors are in it.
     pub(crate) fn has_control(&self) -> bool {
         !self.control.is_empty()
+    }
+
+    /// Whether waiting for more would gain nothing.
+    pub(crate) fn is_large(&self) -> bool {
+        self.bytes >= LARGE_BYTES || self.batches >= LARGE_BATCHES
+    }
+
+    /// Batches in it.
+    pub(crate) fn batches(&self) -> usize {
+        self.batches
     }
 
     /// Bytes of records.
@@ -314,6 +332,7 @@ pub(crate) fn join(
     mut first_of: impl FnMut(&ShardBatch) -> (u64, TimeMs),
 ) -> Vec<crate::AppendedShard> {
     let mut appended = Vec::with_capacity(batch.shards.len());
+    open.batches += 1;
     for part in batch.shards {
         let (first, time) = first_of(&part);
         appended.push(crate::AppendedShard { shard: part.shard, first, time });

@@ -117,6 +117,14 @@ impl OpenLog {
     }
 }
 
+/// What a batch was given when it joined the open commit.
+struct Joined {
+    appended: Appended,
+    outcome: Arc<Outcome>,
+    /// Whether it is the first, and the commit is not due yet.
+    is_first: bool,
+}
+
 /// What kind of thing wants to join.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -289,6 +297,18 @@ impl Stream {
         Some(AppendError::NotWritten(refusal))
     }
 
+    /// The request thread that opened the commit has nothing more for it at the moment: it is written as soon as the
+    /// writer is free. A commit that was written at the first chance would hold a record or two where it can hold all that
+    /// the thread has ready, and a sync costs as much as some tens of requests.
+    fn commit_is_due(self: &Arc<Self>) {
+        self.if_open(|log| {
+            if !log.open.is_empty() {
+                log.open.due = true;
+                self.wake_writer(log);
+            }
+        });
+    }
+
     /// Queues the writer unless it is at work.
     pub(crate) fn wake_writer(self: &Arc<Self>, log: &mut OpenLog) {
         if !log.writing {
@@ -303,7 +323,7 @@ impl Stream {
         log: &mut OpenLog,
         batch: Batch,
         expected: Epoch,
-    ) -> Result<(Appended, Arc<Outcome>), AppendError> {
+    ) -> Result<Joined, AppendError> {
         if let Some(refusal) = self.refusal(log, Kind::Records, expected) {
             return Err(refusal);
         }
@@ -323,9 +343,21 @@ impl Stream {
             (first, shard.joined_time)
         });
         self.shared.meters.in_flight.increment(bytes as f64);
-        let outcome = Arc::clone(&log.open.outcome);
-        self.wake_writer(log);
-        Ok((Appended { shards: appended }, outcome))
+        if log.open.is_large() {
+            log.open.due = true;
+            self.wake_writer(log);
+        }
+        let is_first = log.open.batches() == 1 && !log.open.due;
+        Ok(Joined { appended: Appended { shards: appended }, outcome: Arc::clone(&log.open.outcome), is_first })
+    }
+
+    /// What remains to be done for a batch that has joined, once the log's lock is free.
+    fn joined(self: &Arc<Self>, joined: Joined) -> (Appended, Option<Arc<Outcome>>) {
+        if joined.is_first {
+            let stream = Arc::clone(self);
+            self.shared.env.pool.at_turn_end(Box::new(move || stream.commit_is_due()));
+        }
+        (joined.appended, Some(joined.outcome))
     }
 
     fn join_closings(
@@ -487,10 +519,9 @@ impl StreamLog for Handle {
         let joined = if batch.as_ref().is_some_and(Batch::is_empty) {
             Some(Ok((Appended { shards: Vec::new() }, None)))
         } else {
-            stream.if_open(|log| {
-                let batch = batch.take().unwrap_or_default();
-                stream.join_batch(log, batch, expected).map(|(a, outcome)| (a, Some(outcome)))
-            })
+            stream
+                .if_open(|log| stream.join_batch(log, batch.take().unwrap_or_default(), expected))
+                .map(|joined| joined.map(|joined| stream.joined(joined)))
         };
         Box::pin(async move {
             let joined = match (joined, batch) {
@@ -500,7 +531,7 @@ impl StreamLog for Handle {
                     .await
                     .map_err(as_append_error)
                     .inspect_err(count_refusal)?
-                    .map(|(a, outcome)| (a, Some(outcome))),
+                    .map(|joined| stream.joined(joined)),
             };
             let (appended, outcome) = joined.inspect_err(count_refusal)?;
             if let Some(outcome) = outcome {

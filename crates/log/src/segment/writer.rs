@@ -107,6 +107,11 @@ fn next(stream: &Arc<Stream>, log: &mut OpenLog) -> Work {
             return Work::Rest;
         }
     }
+    if !(log.open.is_empty() || log.open.due || log.open.has_control() || stopping) {
+        // Whoever joined it says when: see `Stream::commit_is_due`.
+        log.writing = false;
+        return Work::Rest;
+    }
     let stop_now = stopping && log.open.is_empty();
     let mut flags = if config.durability.is_relaxed() { COMMIT_RELAXED } else { 0 };
     if stop_now {
