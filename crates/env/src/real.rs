@@ -193,9 +193,13 @@ impl DiskFile for RealFile {
     }
 }
 
-/// A fixed number of threads that take jobs in order.
+/// Threads for upkeep. More would fight over the disk with the commits.
+const BACKGROUND_THREADS: usize = 2;
+
+/// A fixed number of threads that take jobs in order, and a few more for upkeep.
 pub struct ThreadPool {
-    queue: Arc<Queue>,
+    jobs: Arc<Queue>,
+    background: Arc<Queue>,
 }
 
 struct Queue {
@@ -210,26 +214,46 @@ struct Waiting {
 }
 
 impl ThreadPool {
-    /// Starts `threads` threads.
+    /// Starts `threads` threads, and those for upkeep.
     pub fn new(threads: usize) -> ThreadPool {
+        ThreadPool { jobs: Queue::start("io", threads), background: Queue::start("upkeep", BACKGROUND_THREADS) }
+    }
+}
+
+impl Queue {
+    /// A queue with `threads` threads.
+    fn start(name: &str, threads: usize) -> Arc<Queue> {
         let queue = Arc::new(Queue {
             jobs: Mutex::new(Waiting { jobs: VecDeque::new(), idle: 0, closed: false }),
             wake: Condvar::new(),
         });
         for number in 0..threads.max(1) {
             let queue = Arc::clone(&queue);
-            let started = std::thread::Builder::new().name(format!("io-{number}")).spawn(move || queue.work());
-            // A pool with fewer threads still makes progress; one with none cannot.
+            let started = std::thread::Builder::new().name(format!("{name}-{number}")).spawn(move || queue.work());
+            // A queue with fewer threads still makes progress; one with none cannot.
             #[allow(clippy::expect_used)]
             if number == 0 {
                 started.expect("the operating system starts a thread");
             }
         }
-        ThreadPool { queue }
+        queue
     }
-}
 
-impl Queue {
+    fn push(&self, job: Job) {
+        let mut waiting = self.jobs.lock();
+        waiting.jobs.push_back(job);
+        let wake = waiting.idle > 0;
+        drop(waiting);
+        if wake {
+            self.wake.notify_one();
+        }
+    }
+
+    fn close(&self) {
+        self.jobs.lock().closed = true;
+        self.wake.notify_all();
+    }
+
     fn work(&self) {
         let mut waiting = self.jobs.lock();
         loop {
@@ -250,17 +274,15 @@ impl Queue {
 
 impl Pool for ThreadPool {
     fn spawn(&self, job: Job) {
-        let mut waiting = self.queue.jobs.lock();
-        waiting.jobs.push_back(job);
-        let wake = waiting.idle > 0;
-        drop(waiting);
-        if wake {
-            self.queue.wake.notify_one();
-        }
+        self.jobs.push(job);
+    }
+
+    fn spawn_background(&self, job: Job) {
+        self.background.push(job);
     }
 
     fn has_waiting(&self) -> bool {
-        !self.queue.jobs.lock().jobs.is_empty()
+        !self.jobs.jobs.lock().jobs.is_empty()
     }
 
     fn at_turn_end(&self, work: Job) {
@@ -272,7 +294,30 @@ impl Pool for ThreadPool {
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
-        self.queue.jobs.lock().closed = true;
-        self.queue.wake.notify_all();
+        self.jobs.close();
+        self.background.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn upkeep_that_takes_long_keeps_no_other_job_waiting() {
+        let pool = ThreadPool::new(1);
+        let (release, held) = mpsc::channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        for _ in 0..BACKGROUND_THREADS + 1 {
+            let held = Arc::clone(&held);
+            pool.spawn_background(Box::new(move || drop(held.lock().recv())));
+        }
+        let (done, end) = mpsc::channel();
+        pool.spawn(Box::new(move || drop(done.send(()))));
+        end.recv().unwrap();
+        assert!(!pool.has_waiting(), "upkeep that waits is nobody's concern");
+        drop(release);
     }
 }

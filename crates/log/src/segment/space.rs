@@ -166,7 +166,7 @@ pub(crate) fn prepare_spare(stream: &Arc<Stream>, log: &mut OpenLog) {
     let size = next_size(config, log.active.capacity, log.active.capacity);
     let stream = Arc::clone(stream);
     let pool = Arc::clone(&stream.shared.env.pool);
-    pool.spawn(Box::new(move || {
+    pool.spawn_background(Box::new(move || {
         let made = zero_filled(&stream, size);
         let spare = match made {
             Ok(()) => Spare::Ready(size),
@@ -322,7 +322,7 @@ pub(crate) fn move_to_trash(stream: &Stream) -> io::Result<()> {
 /// Removes what is in the trash, in the background.
 pub(crate) fn empty_trash(shared: &Arc<Shared>) {
     let shared_by_job = Arc::clone(shared);
-    shared.env.pool.spawn(Box::new(move || {
+    shared.env.pool.spawn_background(Box::new(move || {
         let disk = &shared_by_job.env.disk;
         let trash = shared_by_job.config.dir.join("trash");
         for entry in disk.list(&trash).unwrap_or_default() {

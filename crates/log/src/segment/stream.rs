@@ -158,15 +158,32 @@ impl Stream {
         self.life.send_modify(|n| *n += 1);
     }
 
-    /// Starts recovery if nobody has.
-    pub(crate) fn warm_up(self: &Arc<Self>) {
+    /// Whether the caller is to recover the log: nobody has begun to.
+    fn begin_recovery(&self) -> bool {
         let mut state = self.state.lock();
-        if matches!(*state, Life::Cold) {
+        let begins = matches!(*state, Life::Cold);
+        if begins {
             *state = Life::Opening;
-            drop(state);
+        }
+        begins
+    }
+
+    /// Starts recovery if nobody has: somebody waits for it.
+    fn open_now(self: &Arc<Self>) {
+        if self.begin_recovery() {
             let stream = Arc::clone(self);
             self.shared.env.pool.spawn(Box::new(move || stream.recover()));
         }
+    }
+
+    /// Recovers the log in the background, unless it is used before its turn comes.
+    pub(crate) fn warm_up(self: &Arc<Self>) {
+        let stream = Arc::clone(self);
+        self.shared.env.pool.spawn_background(Box::new(move || {
+            if stream.begin_recovery() {
+                stream.recover();
+            }
+        }));
     }
 
     fn recover(&self) {
@@ -208,7 +225,7 @@ impl Stream {
                     Life::Cold | Life::Opening => {}
                 }
             }
-            self.warm_up();
+            self.open_now();
             tried = true;
             // `seen` was read before the state: a change in between is not missed.
             if changes.wait_for(|n| *n != seen).await.is_err() {

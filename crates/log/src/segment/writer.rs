@@ -481,7 +481,7 @@ fn seal_later(stream: &Arc<Stream>, old: &Active, next_commit: u64) {
     let header = Arc::clone(&old.header);
     let stream = Arc::clone(stream);
     let pool = Arc::clone(&stream.shared.env.pool);
-    pool.spawn(Box::new(move || {
+    pool.spawn_background(Box::new(move || {
         let name = segment_name(header.number);
         let file = stream.shared.files.get((stream.key, header.number), &stream.dir.join(&name));
         let sealed = file.and_then(|file| write_footer(&*file, &footer, header.salt));
