@@ -123,6 +123,7 @@ pub(crate) struct Shared {
     pub(crate) metas: MetaCache,
     pub(crate) tails: TailBudget,
     pub(crate) space: Space,
+    pub(crate) regroups: regroup::Queue,
     pub(crate) closing: AtomicBool,
     pub(crate) meters: Meters,
     next_key: AtomicU64,
@@ -196,6 +197,7 @@ impl SegmentEngine {
             metas: MetaCache::new(config.index_cache),
             tails: TailBudget::new(config.tail_cache),
             space,
+            regroups: regroup::Queue::new(),
             epoch,
             closing: AtomicBool::new(false),
             meters: Meters::new(),
@@ -330,6 +332,7 @@ impl Log for SegmentEngine {
     fn tick(&self) {
         self.shared.env.clock.tick();
         self.shared.space.tick(&self.shared);
+        self.shared.regroups.tick(&self.shared);
         if let Some(stream) = self.cold.lock().pop() {
             stream.warm_up();
         }

@@ -10,7 +10,7 @@ use super::format::{BlockKind, SegmentHeader, crc32c};
 use super::scan::{ScanError, Scanner};
 use super::stream::Stream;
 use super::tail::Chunk;
-use super::{meta, segment_name};
+use super::{meta, regroup, segment_name};
 use crate::{Offset, Read, ReadError, ReadResult, Record, Records, ShardIndex, ShardPosition, TimeMs};
 
 /// A part of a segment file to scan for a shard's blocks.
@@ -319,6 +319,9 @@ fn part_of(
     }
     let next = segments_of(stream)?.into_iter().find(|n| *n > number);
     let meta = meta::load(stream, number, next)?;
+    if regroup::may_be_scattered(&meta.footer) {
+        stream.shared.regroups.want(stream, number);
+    }
     Ok(search(&*meta).map(|position| Part {
         number,
         file: Arc::clone(&meta.file),
