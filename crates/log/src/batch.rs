@@ -17,6 +17,9 @@ const HAS_HEADERS: u8 = 4;
 /// Bytes of a record before its optional fields: length, time, flags.
 pub(crate) const RECORD_FIXED: usize = 4 + 8 + 1;
 
+/// Bytes that the lengths of keys and headers take at most.
+const KEY_LENGTHS: usize = 2 + 1 + 4;
+
 /// Largest stored record, a guard when decoding: 10 MiB of data and generous keys.
 pub(crate) const RECORD_MAX: usize = 16 << 20;
 
@@ -89,6 +92,10 @@ impl Batch {
         };
         let into = &mut self.shards[group];
         let start = into.encoded.len();
+        // At once: among many shards most have one record, and its space would be grown piece by piece.
+        let keys_len = [keys.partition_key.map_or(0, str::len), keys.explicit_hash.map_or(0, str::len)];
+        let headers_len = keys.headers.map_or(0, <[u8]>::len);
+        into.encoded.reserve(RECORD_FIXED + KEY_LENGTHS + keys_len.iter().sum::<usize>() + headers_len + data_len);
         into.encoded.extend_from_slice(&[0; RECORD_FIXED]);
         let mut flags = 0;
         if let Some(key) = keys.partition_key {
