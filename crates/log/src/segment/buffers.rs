@@ -139,8 +139,8 @@ impl<'a> Filler<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::format::BlockKind;
     use super::super::commit::control;
+    use super::super::format::BlockKind;
     use super::*;
 
     fn block(first: u64, length: usize) -> BlockEntry {

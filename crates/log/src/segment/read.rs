@@ -207,12 +207,7 @@ fn scan_shard(stream: &Arc<Stream>, shard: ShardIndex, from: Offset, until: Unti
     Ok(Scanned { next: scan.next, chunks: scan.found.finish() })
 }
 
-fn scan_segments(
-    stream: &Arc<Stream>,
-    shard: ShardIndex,
-    until: Until,
-    scan: &mut Scan<'_>,
-) -> Result<(), ScanError> {
+fn scan_segments(stream: &Arc<Stream>, shard: ShardIndex, until: Until, scan: &mut Scan<'_>) -> Result<(), ScanError> {
     let mut at = segment_of(stream, |header| header.start_of(shard).next <= scan.next)?;
     while scan.next < until.end && !scan.is_enough(until) {
         let next = segment_after(stream, at)?;

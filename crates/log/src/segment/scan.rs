@@ -53,7 +53,16 @@ impl Found {
 
 impl<'a> Scanner<'a> {
     pub(crate) fn new(file: &'a dyn DiskFile, salt: u64, position: u64, end: u64) -> Scanner<'a> {
-        Scanner { file, salt, position, end, buffer: Bytes::new(), buffer_at: position, read: READ_FIRST, sparse: false }
+        Scanner {
+            file,
+            salt,
+            position,
+            end,
+            buffer: Bytes::new(),
+            buffer_at: position,
+            read: READ_FIRST,
+            sparse: false,
+        }
     }
 
     /// A scanner for one shard's blocks among others': large commits are not read but for their headers and for the

@@ -335,12 +335,7 @@ impl Stream {
         }
     }
 
-    fn join_batch(
-        self: &Arc<Self>,
-        log: &mut OpenLog,
-        batch: Batch,
-        expected: Epoch,
-    ) -> Result<Joined, AppendError> {
+    fn join_batch(self: &Arc<Self>, log: &mut OpenLog, batch: Batch, expected: Epoch) -> Result<Joined, AppendError> {
         if let Some(refusal) = self.refusal(log, Kind::Records, expected) {
             return Err(refusal);
         }
