@@ -68,7 +68,7 @@ impl<'a> Scanner<'a> {
     /// A scanner for one shard's blocks among others': large commits are not read but for their headers and for the
     /// bodies asked for with [`Scanner::read_body`].
     pub(crate) fn sparse(file: &'a dyn DiskFile, salt: u64, position: u64, end: u64) -> Scanner<'a> {
-        Scanner { sparse: true, ..Scanner::new(file, salt, position, end) }
+        Scanner { sparse: true, read: READ_HEAD, ..Scanner::new(file, salt, position, end) }
     }
 
     /// The commit at the present position, and moves behind it; `None` if there is no sound header there (the position
