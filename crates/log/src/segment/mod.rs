@@ -380,3 +380,6 @@ impl Log for SegmentEngine {
         problems
     }
 }
+
+#[cfg(test)]
+mod instructions;
