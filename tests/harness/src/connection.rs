@@ -1,11 +1,14 @@
 //! One HTTP/1.1 connection that is kept alive, with as little work per request as possible: the load generator shares
 //! the machine with the server that it measures.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+/// When requests say that they were signed.
+pub const SIGNED_AT: &str = "20260101T000000Z";
 
 /// Where requests go and in whose name.
 #[derive(Debug, Clone)]
@@ -25,24 +28,35 @@ impl Endpoint {
         Self { address, access_key: account.to_owned(), region: "us-east-1".to_owned() }
     }
 
-    /// The bytes of a whole request. The signature has the right form and no meaning.
+    /// The bytes of a whole request in JSON.
     #[must_use]
     pub fn request(&self, operation: &str, body: &[u8]) -> Vec<u8> {
-        let head = format!(
-            "POST / HTTP/1.1\r\nHost: {}\r\nX-Amz-Target: Kinesis_20131202.{operation}\r\n\
-             Content-Type: application/x-amz-json-1.1\r\nX-Amz-Date: 20260101T000000Z\r\n\
-             Authorization: AWS4-HMAC-SHA256 Credential={}/20260101/{}/kinesis/aws4_request, \
-             SignedHeaders=host;x-amz-date;x-amz-target, Signature={:064}\r\nContent-Length: {}\r\n\r\n",
-            self.address,
-            self.access_key,
-            self.region,
-            0,
-            body.len()
-        );
-        let mut request = Vec::with_capacity(head.len() + body.len());
-        request.extend_from_slice(head.as_bytes());
+        let mut request = self.head(operation, "application/x-amz-json-1.1", body.len()).into_bytes();
         request.extend_from_slice(body);
         request
+    }
+
+    /// The head of an HTTP/1.1 request whose body has `length` bytes, with the empty line.
+    #[must_use]
+    pub fn head(&self, operation: &str, content_type: &str, length: usize) -> String {
+        format!(
+            "POST / HTTP/1.1\r\nHost: {}\r\nX-Amz-Target: Kinesis_20131202.{operation}\r\n\
+             Content-Type: {content_type}\r\nX-Amz-Date: {SIGNED_AT}\r\nAuthorization: {}\r\n\
+             Content-Length: {length}\r\n\r\n",
+            self.address,
+            self.authorization(),
+        )
+    }
+
+    /// The value of a request's `Authorization`, to be sent with [`SIGNED_AT`] as its `X-Amz-Date`. The signature has the
+    /// right form and no meaning.
+    #[must_use]
+    pub fn authorization(&self) -> String {
+        format!(
+            "AWS4-HMAC-SHA256 Credential={}/20260101/{}/kinesis/aws4_request, \
+             SignedHeaders=host;x-amz-date;x-amz-target, Signature={:064}",
+            self.access_key, self.region, 0
+        )
     }
 }
 
@@ -79,7 +93,34 @@ impl Connection {
     /// When the connection breaks, or the answer is not one that this reader knows: it wants `Content-Length`, as every
     /// AWS answer has it.
     pub async fn send(&mut self, request: &[u8]) -> io::Result<Response<'_>> {
-        self.stream.write_all(request).await?;
+        self.write(&[request]).await?;
+        self.receive().await
+    }
+
+    /// Sends bytes, all parts with as few system calls as they can be sent with.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn write(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let mut left = slices.as_mut_slice();
+        // Empty parts at the front would look like a connection that takes nothing.
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            let written = self.stream.write_vectored(left).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            IoSlice::advance_slices(&mut left, written);
+        }
+        Ok(())
+    }
+
+    /// Reads one answer.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub async fn receive(&mut self) -> io::Result<Response<'_>> {
         self.buffer.clear();
         let head = loop {
             if let Some(head) = Head::parse(&self.buffer)? {

@@ -118,6 +118,12 @@ impl Server {
         }
     }
 
+    /// The process's id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where it listens; of a server that was only spawned, nothing is known.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
