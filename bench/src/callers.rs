@@ -161,16 +161,28 @@ impl Caller for Putter {
     }
 }
 
-/// Reads shards from their oldest record to their end, one after the other, and notes every record.
+/// What a reader does with the records it reads, besides checking that each is one of the payload's.
+#[derive(Debug, Clone)]
+pub enum Noting {
+    /// Notes that they were read.
+    Into(Ledger),
+    /// Nothing.
+    Nothing,
+    /// Nothing, and begins a shard anew when it is read.
+    AgainAndAgain,
+    /// Nothing, and asks for the same page again and again: its server makes the pages up.
+    MadeUp,
+}
+
+/// Reads shards from their oldest record to their end, one after the other.
 #[derive(Debug)]
 pub struct Reader {
     client: Client,
     codec: Codec,
     payload: Rc<Payload>,
-    /// Where reading is noted; a reader of made-up pages has none.
-    ledger: Option<Ledger>,
-    /// Iterators of the shards to read.
-    iterators: VecDeque<String>,
+    noting: Noting,
+    /// Iterators of the shards to read; where each began.
+    iterators: VecDeque<(String, String)>,
 }
 
 impl Reader {
@@ -180,7 +192,7 @@ impl Reader {
         clients: Vec<Client>,
         codec: Codec,
         payload: &Rc<Payload>,
-        ledger: Option<&Ledger>,
+        noting: Noting,
         iterators: Vec<String>,
     ) -> Vec<Self> {
         let mut readers: Vec<Self> = clients
@@ -189,13 +201,13 @@ impl Reader {
                 client,
                 codec,
                 payload: Rc::clone(payload),
-                ledger: ledger.cloned(),
+                noting: noting.clone(),
                 iterators: VecDeque::new(),
             })
             .collect();
         let count = readers.len().max(1);
         for (index, iterator) in iterators.into_iter().enumerate() {
-            readers[index % count].iterators.push_back(iterator);
+            readers[index % count].iterators.push_back((iterator.clone(), iterator));
         }
         readers
     }
@@ -205,7 +217,7 @@ impl Reader {
     /// # Errors
     /// When it is no page.
     pub async fn sample_answer(&mut self) -> Result<Vec<u8>, BenchError> {
-        let body = get_records_body(self.codec, self.iterators.front().map_or("", String::as_str));
+        let body = get_records_body(self.codec, self.iterators.front().map_or("", |(iterator, _)| iterator));
         let response = self.client.call("GetRecords", self.codec, &body).await?;
         answers::page(self.codec, &self.payload, response.status, response.body, |_| Ok(()))?;
         Ok(response.body.to_vec())
@@ -214,25 +226,24 @@ impl Reader {
 
 impl Caller for Reader {
     async fn call(&mut self, _: Instant) -> Result<Called, BenchError> {
-        let Some(iterator) = self.iterators.front() else { return Ok(Called::Over) };
+        let Some((iterator, _)) = self.iterators.front() else { return Ok(Called::Over) };
         let body = get_records_body(self.codec, iterator);
         let envelope = self.client.envelope("GetRecords", self.codec, body.len())?;
         let response = self.client.send(&envelope, &body, &Bytes::new()).await?;
         if answers::is_refusal(response.status, response.body) {
             return Ok(Called::Refused);
         }
-        let ledger = self.ledger.as_ref();
-        let page = answers::page(self.codec, &self.payload, response.status, response.body, |number| match ledger {
-            Some(ledger) => ledger.read(number),
-            None => Ok(()),
+        let noting = &self.noting;
+        let page = answers::page(self.codec, &self.payload, response.status, response.body, |number| match noting {
+            Noting::Into(ledger) => ledger.read(number),
+            Noting::Nothing | Noting::AgainAndAgain | Noting::MadeUp => Ok(()),
         })?;
-        // The page of a server that answers the same again and again has an iterator that leads nowhere; it is kept.
-        if self.ledger.is_some() {
-            match page.next {
-                Some(next) if !page.at_end => self.iterators[0] = next,
-                _ => {
-                    self.iterators.pop_front();
-                }
+        match (page.next, &self.noting) {
+            (_, Noting::MadeUp) => {}
+            (Some(next), _) if !page.at_end => self.iterators[0].0 = next,
+            (_, Noting::AgainAndAgain) => self.iterators[0].0 = self.iterators[0].1.clone(),
+            _ => {
+                self.iterators.pop_front();
             }
         }
         let bytes = (page.records * self.payload.shape().counted_bytes()) as u64;
@@ -265,7 +276,7 @@ pub async fn read_back(
 ) -> Result<u64, BenchError> {
     let iterators = iterators(endpoint, stream).await?;
     let clients = Client::open(endpoint, Protocol::Http1, 2).await?;
-    let readers = Reader::new(clients, Codec::Json, payload, Some(ledger), iterators);
+    let readers = Reader::new(clients, Codec::Json, payload, Noting::Into(ledger.clone()), iterators);
     let load = Load { pace: Pace::Closed, until: Until::Records(u64::MAX), tolerant: false };
     run(load, readers, None).await?;
     ledger.close()

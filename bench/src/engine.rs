@@ -369,3 +369,69 @@ pub fn latency(histogram: &Histogram<u64>) -> Option<Latency> {
         points: POINTS.map(|quantile| (quantile, at(quantile))).to_vec(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers at once, but for one call that takes long or is wrong.
+    struct Scripted {
+        calls: u32,
+        at: u32,
+        then: fn() -> Result<Called, BenchError>,
+    }
+
+    impl Caller for Scripted {
+        async fn call(&mut self, _: Instant) -> Result<Called, BenchError> {
+            self.calls += 1;
+            if self.calls == self.at {
+                return (self.then)();
+            }
+            tokio::task::yield_now().await;
+            Ok(Called::Good { records: 2, bytes: 10 })
+        }
+    }
+
+    fn load(load: Load, at: u32, then: fn() -> Result<Called, BenchError>) -> Result<Tally, BenchError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let caller = Scripted { calls: 0, at, then };
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime, run(load, vec![caller], None)).map(|(tally, _)| tally)
+    }
+
+    const STALL: Duration = Duration::from_millis(60);
+
+    #[test]
+    fn an_open_loop_counts_what_a_stall_holds_up() {
+        let until = Until::Time { warm_up: Duration::ZERO, time: Duration::from_millis(200) };
+        let stall = || {
+            std::thread::sleep(STALL);
+            Ok(Called::Good { records: 2, bytes: 10 })
+        };
+        let open = Load { pace: Pace::Open { per_second: 1000.0 }, until, tolerant: false };
+        let tally = load(open, 5, stall).unwrap();
+        // The moments of the stall's first half were all at least half a stall late, not the stalled call's alone.
+        assert!(tally.latency.count_between(29_000, u64::MAX) >= 30);
+        assert!(tally.latency.max() >= 60_000);
+        let closed = Load { pace: Pace::Closed, ..open };
+        let tally = load(closed, 5, stall).unwrap();
+        assert!(tally.latency.count_between(59_000, u64::MAX) >= 1);
+    }
+
+    #[test]
+    fn successes_refusals_and_wrong_answers_are_told_apart() {
+        let load_of = |tolerant| Load { pace: Pace::Closed, until: Until::Records(20), tolerant };
+        let wrong = || Err(BenchError::Answer("x".to_owned()));
+        assert!(matches!(load(load_of(false), 3, wrong), Err(BenchError::Answer(_))));
+        let tally = load(load_of(true), 3, wrong).unwrap();
+        assert_eq!((tally.requests, tally.records, tally.bytes, tally.errors), (10, 20, 100, 1));
+        assert!(tally.first_error.is_some());
+        let tally = load(load_of(false), 3, || Ok(Called::Refused)).unwrap();
+        assert_eq!((tally.requests, tally.refused, tally.errors), (10, 1, 0));
+        assert_eq!(tally.latency.len(), 10);
+        let tally = load(load_of(false), 3, || Ok(Called::Over)).unwrap();
+        assert_eq!(tally.records, 4);
+        let sample = tally.sample(7);
+        assert_eq!((sample.round, sample.latency.unwrap().count), (7, 2));
+    }
+}

@@ -1,6 +1,6 @@
 //! The account of what was put and what was read: numbers given out, records acknowledged, each read once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::error::BenchError;
@@ -95,6 +95,38 @@ impl Ledger {
     }
 }
 
+/// What one consumer received of a stream. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Deliveries {
+    received: Rc<RefCell<Vec<bool>>>,
+    count: Rc<Cell<u64>>,
+}
+
+impl Deliveries {
+    /// A record was received.
+    ///
+    /// # Errors
+    /// When it was received before.
+    pub fn note(&self, number: u64) -> Result<(), BenchError> {
+        let mut received = self.received.borrow_mut();
+        let index = usize::try_from(number).unwrap_or(usize::MAX);
+        if received.len() <= index {
+            received.resize(index.saturating_add(1), false);
+        }
+        if std::mem::replace(&mut received[index], true) {
+            return Err(BenchError::ReadBack(format!("record {number} was delivered twice")));
+        }
+        self.count.set(self.count.get() + 1);
+        Ok(())
+    }
+
+    /// How many were.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count.get()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +150,14 @@ mod tests {
         }
         assert_eq!(ledger.close().unwrap(), 4);
         assert_eq!(ledger.taken(), 5);
+    }
+
+    #[test]
+    fn deliveries_are_single() {
+        let deliveries = Deliveries::default();
+        deliveries.note(5).unwrap();
+        deliveries.note(0).unwrap();
+        assert!(deliveries.note(5).is_err());
+        assert_eq!(deliveries.count(), 2);
     }
 }

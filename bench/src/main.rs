@@ -26,6 +26,7 @@ mod requests;
 mod results;
 mod run;
 mod scenarios;
+mod subscription;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -39,7 +39,7 @@ pub struct Shape {
 impl Shape {
     /// One record of this many bytes.
     #[must_use]
-    pub fn single(record_bytes: usize) -> Self {
+    pub const fn single(record_bytes: usize) -> Self {
         Self { per_request: 1, record_bytes }
     }
 
