@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use millstream_harness::{Server, ServerCommand};
+use millstream_harness::{Ready, Server, ServerCommand};
 use tokio::net::TcpListener;
 
 use crate::error::BenchError;
@@ -39,7 +39,7 @@ pub fn start(dir: &Path, answer: &[u8], codec: Codec) -> Result<Server, BenchErr
             "--content-type".to_owned(),
             codec.content_type().to_owned(),
         ],
-        ready: READY.to_owned(),
+        ready: Ready::Says(READY.to_owned()),
         output: dir.join("constant.log"),
     };
     Ok(Server::start(&command, START_LIMIT)?)

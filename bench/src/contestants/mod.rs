@@ -9,6 +9,8 @@ use millstream_harness::{Endpoint, Server, ServerCommand};
 use crate::error::BenchError;
 use crate::results::{self, Role};
 
+mod peers;
+
 const ACCOUNT: &str = "000000000000";
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -52,27 +54,21 @@ impl Contestant {
         }
     }
 
-    /// A peer by its id; the path of its program.
+    /// A peer by its id, which its version may follow (`ferrokinesis@0.7.0`); the path of its program.
     ///
     /// # Errors
     /// When no peer has that id.
-    pub fn peer(id: &str, program: &Path) -> Result<Self, BenchError> {
-        match id {
-            "ferrokinesis" => Ok(Self {
-                about: about(id, "ferrokinesis", Role::Peer, "memory only"),
-                program: program.to_owned(),
-                abilities: &[],
-                command: |program, dir, port| ServerCommand {
-                    program: program.to_owned(),
-                    arguments: ["--port", &port.to_string(), "--create-stream-ms", "0", "--access-log", "false"]
-                        .map(str::to_owned)
-                        .to_vec(),
-                    ready: "Listening at http://".to_owned(),
-                    output: dir.join("ferrokinesis.log"),
-                },
-            }),
-            other => Err(BenchError::Arguments(format!("there is no peer {other:?}"))),
-        }
+    pub fn peer(name: &str, program: &Path) -> Result<Self, BenchError> {
+        let (id, version) = name.split_once('@').map_or((name, None), |(id, version)| (id, Some(version)));
+        let peer = peers::ALL.iter().find(|peer| peer.id == id);
+        let peer = peer.ok_or_else(|| BenchError::Arguments(format!("there is no peer {id:?}")))?;
+        let about = about(peer.id, peer.name, Role::Peer, peer.keeps);
+        Ok(Self {
+            about: results::Contestant { version: version.map(str::to_owned), ..about },
+            program: program.to_owned(),
+            abilities: peer.abilities,
+            command: peer.command,
+        })
     }
 
     /// What tables say of it.

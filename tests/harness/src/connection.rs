@@ -69,11 +69,15 @@ pub struct Response<'a> {
     pub body: &'a [u8],
 }
 
-/// One connection. After an error it is of no more use.
+/// One connection. After an error it is of no more use. To a server that closes it after an answer, and says so, it is
+/// opened anew for the next request.
 #[derive(Debug)]
 pub struct Connection {
+    address: SocketAddr,
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// Whether the server has said that it closes the connection.
+    closes: bool,
 }
 
 impl Connection {
@@ -82,9 +86,7 @@ impl Connection {
     /// # Errors
     /// When nobody listens there.
     pub async fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(16 * 1024) })
+        Ok(Self { address, stream: connect(address).await?, buffer: Vec::with_capacity(16 * 1024), closes: false })
     }
 
     /// Sends one request and reads its answer.
@@ -102,6 +104,10 @@ impl Connection {
     /// # Errors
     /// When the connection breaks.
     pub async fn write(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        if self.closes {
+            self.stream = connect(self.address).await?;
+            self.closes = false;
+        }
         let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
         let mut left = slices.as_mut_slice();
         // Empty parts at the front would look like a connection that takes nothing.
@@ -136,6 +142,7 @@ impl Connection {
         if self.buffer.len() > end {
             return Err(invalid("the server sent more than one answer to one request"));
         }
+        self.closes = head.closes;
         Ok(Response { status: head.status, body: &self.buffer[head.length..end] })
     }
 
@@ -145,6 +152,12 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 fn invalid(what: &'static str) -> io::Error {
@@ -158,6 +171,8 @@ struct Head {
     length: usize,
     status: u16,
     content_length: usize,
+    /// Whether the server closes the connection after this answer.
+    closes: bool,
 }
 
 impl Head {
@@ -170,12 +185,16 @@ impl Head {
         let mut lines = text.split("\r\n");
         let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")).and_then(|rest| rest.get(..3));
         let status = status.and_then(|digits| digits.parse().ok()).ok_or_else(|| invalid("no HTTP/1.1 status line"))?;
-        let content_length = lines
-            .filter_map(|line| line.split_once(':'))
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-            .and_then(|(_, value)| value.trim().parse().ok())
-            .ok_or_else(|| invalid("no Content-Length"))?;
-        Ok(Some(Self { length: end + 4, status, content_length }))
+        let (mut content_length, mut closes) = (None, false);
+        for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+            if name.eq_ignore_ascii_case("content-length") {
+                content_length = value.trim().parse().ok();
+            } else if name.eq_ignore_ascii_case("connection") {
+                closes = value.trim().eq_ignore_ascii_case("close");
+            }
+        }
+        let content_length = content_length.ok_or_else(|| invalid("no Content-Length"))?;
+        Ok(Some(Self { length: end + 4, status, content_length, closes }))
     }
 }
 
@@ -189,8 +208,14 @@ mod tests {
         for end in 0..head.len() - 2 {
             assert_eq!(Head::parse(&head[..end]).ok().flatten(), None);
         }
-        let expected = Head { length: head.len() - 2, status: 400, content_length: 12 };
+        let expected = Head { length: head.len() - 2, status: 400, content_length: 12, closes: false };
         assert_eq!(Head::parse(head).ok().flatten(), Some(expected));
+    }
+
+    #[test]
+    fn a_server_that_closes_says_so() {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: Close\r\n\r\n";
+        assert!(Head::parse(head).ok().flatten().is_some_and(|head| head.closes));
     }
 
     #[test]

@@ -12,4 +12,4 @@ mod server;
 pub use connection::{Connection, Endpoint, Response, SIGNED_AT};
 pub use kinesis::{CallError, Kinesis, ShardDescription};
 pub use random::Random;
-pub use server::{Server, ServerCommand, StartError};
+pub use server::{Ready, Server, ServerCommand, StartError};
