@@ -44,7 +44,7 @@ pub fn run(arguments: &Run) -> Result<bool, BenchError> {
         // Tasks of one scenario end with it.
         let local = tokio::task::LocalSet::new();
         let limit = Duration::from_secs(context.set.pick(120, 420, 3600));
-        let ran = local.block_on(&runtime, tokio::time::timeout(limit, entry.run(&context)));
+        let ran = local.block_on(&runtime, async { tokio::time::timeout(limit, entry.run(&context)).await });
         match ran.unwrap_or(Err(BenchError::Late(limit.as_secs()))) {
             Ok(scenario) => {
                 let ours = scenario.measured.iter().filter(|measured| measured.who == SUBJECT);
