@@ -29,8 +29,8 @@ pub enum BenchError {
     /// What was read is not what was acknowledged.
     #[error("read back: {0}")]
     ReadBack(String),
-    /// A load did not end in time.
-    #[error("the load did not end within {0} s of its time")]
+    /// A load or a scenario did not end in time.
+    #[error("it did not end within {0} s")]
     Late(u64),
     /// What the scenario needs did not come about, e.g. a cold cache.
     #[error("{0}")]

@@ -43,7 +43,9 @@ pub fn run(arguments: &Run) -> Result<bool, BenchError> {
         println!("== {} ({}) after {:.0} s", entry.name, entry.id, began.elapsed().as_secs_f64());
         // Tasks of one scenario end with it.
         let local = tokio::task::LocalSet::new();
-        match local.block_on(&runtime, entry.run(&context)) {
+        let limit = Duration::from_secs(context.set.pick(120, 420, 3600));
+        let ran = local.block_on(&runtime, async { tokio::time::timeout(limit, entry.run(&context)).await });
+        match ran.unwrap_or(Err(BenchError::Late(limit.as_secs()))) {
             Ok(scenario) => {
                 let ours = scenario.measured.iter().filter(|measured| measured.who == SUBJECT);
                 good &= ours.into_iter().all(|measured| measured.failures.is_empty());
@@ -103,7 +105,7 @@ fn context(arguments: &Run) -> Result<Context, BenchError> {
         set,
         rounds: arguments.rounds.unwrap_or(set.pick(1, 5, 5)),
         warm_up: Duration::from_millis(500),
-        time: Duration::from_secs_f64(arguments.seconds.unwrap_or(set.pick(2.0, 3.0, 5.0))),
+        time: Duration::from_secs_f64(arguments.seconds.unwrap_or(set.pick(2.0, 2.0, 5.0))),
         contestants,
         dir: arguments.dir.clone(),
         disk: Disk::new(&arguments.dir)?,

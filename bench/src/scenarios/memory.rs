@@ -11,7 +11,7 @@ use crate::client::{Client, Protocol, http2};
 use crate::context::{Context, Running, STREAM};
 use crate::engine::{Called, Caller, Load, Until, run};
 use crate::error::BenchError;
-use crate::goals::{SUBJECT, at_most, row};
+use crate::goals::{SUBJECT, at_least, at_most, row};
 use crate::ledger::Ledger;
 use crate::pace::Pace;
 use crate::payload::{Payload, Shape};
@@ -27,6 +27,8 @@ const MIB: usize = 1 << 20;
 const LARGE: Shape = Shape::single(10 * MIB);
 const LARGE_PUT: Way = Way { operation: Operation::PutRecord, codec: Codec::Json, protocol: Protocol::Http1 };
 const PEAK: &str = "peak resident memory";
+/// How long a new connection may take to its first answer.
+const SERVED_LIMIT: Duration = Duration::from_secs(5);
 /// A window that one event of a subscription fills.
 const SMALL_WINDOW: u32 = 64 << 10;
 
@@ -105,15 +107,23 @@ async fn connections(context: &Context, scenario: &mut Scenario, count: usize) -
     let running = context.start_with(context.subject()?, 1).await?;
     let request = running.endpoint.request("DescribeLimits", b"{}");
     let mut open = Vec::with_capacity(count);
-    for _ in 0..count {
+    while open.len() < count {
         let mut connection = Connection::open(running.endpoint.address).await?;
         // A connection that was used once holds what a connection holds.
-        let answer = connection.send(&request).await?;
-        if answer.status != 200 {
-            return Err(BenchError::answer(answer.status, answer.body));
+        match tokio::time::timeout(SERVED_LIMIT, connection.send(&request)).await {
+            Ok(answer) => {
+                let answer = answer?;
+                if answer.status != 200 {
+                    return Err(BenchError::answer(answer.status, answer.body));
+                }
+            }
+            // The server takes no more connections.
+            Err(_) => break,
         }
         open.push(connection);
     }
+    figure(scenario, "connections served", "", open.len() as f64);
+    scenario.goals.push(at_least("connections served", open.len() as f64, count as f64));
     tokio::time::sleep(Duration::from_secs(2)).await;
     peak(scenario, &running, 300.0 * MB);
     // They must all still be there: connections that were closed would prove nothing.

@@ -4,6 +4,7 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 
+use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -178,23 +179,50 @@ struct Head {
 impl Head {
     /// The head at the start of `bytes`, or `None` while it is not complete.
     fn parse(bytes: &[u8]) -> io::Result<Option<Self>> {
-        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+        let Some(end) = memmem::find(bytes, b"\r\n\r\n") else {
             return Ok(None);
         };
-        let text = std::str::from_utf8(&bytes[..end]).map_err(|_| invalid("the head is not text"))?;
-        let mut lines = text.split("\r\n");
-        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")).and_then(|rest| rest.get(..3));
-        let status = status.and_then(|digits| digits.parse().ok()).ok_or_else(|| invalid("no HTTP/1.1 status line"))?;
+        let mut lines = Lines(&bytes[..end]);
+        let status = lines.next().and_then(|line| line.strip_prefix(b"HTTP/1.1 ")).and_then(|rest| rest.get(..3));
+        let status = status.and_then(number).and_then(|status| u16::try_from(status).ok());
+        let status = status.ok_or_else(|| invalid("no HTTP/1.1 status line"))?;
         let (mut content_length, mut closes) = (None, false);
-        for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-            if name.eq_ignore_ascii_case("content-length") {
-                content_length = value.trim().parse().ok();
-            } else if name.eq_ignore_ascii_case("connection") {
-                closes = value.trim().eq_ignore_ascii_case("close");
+        for line in lines {
+            if let Some(value) = value_of(line, b"content-length:") {
+                content_length = number(value);
+            } else if let Some(value) = value_of(line, b"connection:") {
+                closes = value.eq_ignore_ascii_case(b"close");
             }
         }
         let content_length = content_length.ok_or_else(|| invalid("no Content-Length"))?;
         Ok(Some(Self { length: end + 4, status, content_length, closes }))
+    }
+}
+
+/// The value of a line that starts with `name`, which has a colon at its end.
+fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (start, value) = line.split_at_checked(name.len())?;
+    start.eq_ignore_ascii_case(name).then_some(value.trim_ascii())
+}
+
+fn number(digits: &[u8]) -> Option<usize> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The lines of a head, without their ends.
+struct Lines<'a>(&'a [u8]);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let end = memmem::find(self.0, b"\r\n");
+        let (line, rest) = end.map_or((self.0, [].as_slice()), |end| (&self.0[..end], &self.0[end + 2..]));
+        self.0 = rest;
+        Some(line)
     }
 }
 
