@@ -391,3 +391,6 @@ impl Log for SegmentEngine {
         problems
     }
 }
+
+#[cfg(test)]
+mod instructions;

@@ -163,3 +163,6 @@ impl Encode for Failure<'_> {
         encoder.end_structure();
     }
 }
+
+#[cfg(test)]
+mod instructions;
