@@ -248,10 +248,48 @@ fn segments_of_many_shards_are_regrouped_and_read_the_same() {
     assert_eq!(found.problems, Vec::<String>::new());
     assert!(found.records >= u64::from(SHARDS) * 60);
     // One block per run instead of one per commit: the second segment has far fewer blocks than records.
-    let bytes = sim.disk.read_file(&segments(&sim)[2]).unwrap();
-    let heads = bytes.chunks(64).filter(|c| c.starts_with(b"CCOM"));
-    let blocks: u32 = heads.map(|c| u32::from_le_bytes(c[52..56].try_into().unwrap())).sum();
+    let blocks = blocks_of(&sim, 2);
     assert!(blocks <= 2 * SHARDS, "{blocks} blocks");
+}
+
+/// How many blocks the commits of a segment have.
+fn blocks_of(sim: &SimEnv, segment: usize) -> u32 {
+    let bytes = sim.disk.read_file(&segments(sim)[segment]).unwrap();
+    let heads = bytes.chunks(64).filter(|c| c.starts_with(b"CCOM"));
+    heads.map(|c| u32::from_le_bytes(c[52..56].try_into().unwrap())).sum()
+}
+
+#[test]
+fn writers_that_are_busy_are_not_held_up_by_regrouping_unless_a_reader_needs_it() {
+    const SHARDS: u32 = 20;
+    let sim = SimEnv::new(9);
+    let (engine, log) = open(&sim, SegmentConfig { segment_max: 1 << 20, tail_cache: 0, ..config() });
+    for _ in 0..160u8 {
+        let mut batch = Batch::new();
+        for shard in 0..SHARDS {
+            batch.push(shard, RecordKeys::default(), &[7; 5000]);
+        }
+        sim.block_on(log.append(batch, engine.epoch())).unwrap().unwrap();
+        sim.clock.advance(2);
+        engine.tick();
+        sim.settle();
+    }
+    let last = segments(&sim).len() - 2;
+    let scattered = blocks_of(&sim, last);
+    assert!(scattered > 4 * SHARDS, "{scattered} blocks");
+    // A reader that comes by has it sorted at once; otherwise it is done when the writers are quiet.
+    assert_eq!(read_all(&sim, &log, 3, 150).0, (150..160).collect::<Vec<_>>());
+    sim.settle();
+    assert!(blocks_of(&sim, last) < scattered);
+    assert!(blocks_of(&sim, last - 1) > 4 * SHARDS);
+    for _ in 0..2 {
+        sim.clock.advance(300);
+        engine.tick();
+        sim.settle();
+    }
+    assert!(blocks_of(&sim, last - 1) < scattered);
+    let read = read_all(&sim, &log, 3, 0);
+    assert_eq!(read, ((0..160).collect(), None));
 }
 
 #[test]

@@ -26,8 +26,7 @@ pub struct ServerConfig {
     /// Largest head of a request: its line and its headers.
     pub max_head: usize,
     /// Memory for the bodies and answers of all requests in flight; a put's body counts three times, for what is to be
-    /// written is made of it. Events of subscriptions may take a quarter as much
-    /// beside it.
+    /// written is made of it. Events of subscriptions may take a quarter as much beside it.
     pub memory: usize,
     /// How long a request waits for its part of `memory` before it is refused.
     pub memory_wait: Duration,

@@ -1,6 +1,6 @@
 //! One log: its life from cold to open, what joins its open commit, and its answers.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::commit::{Committed, OpenCommit, Outcome, SealedCommit, control, join};
-use super::format::BlockKind;
+use super::format::{BlockKind, Footer};
 use super::recovery::{Recovered, recover};
 use super::scan::ScanError;
 use super::space::{Spare, prepare_spare};
@@ -84,8 +84,8 @@ pub(crate) struct OpenLog {
     pub(crate) resting: bool,
     pub(crate) poisoned: Option<Arc<str>>,
     pub(crate) spare: Spare,
-    /// Segments whose footer is being written: their files are not used again.
-    pub(crate) sealing: BTreeSet<u64>,
+    /// Segments whose footer is being written, with it: their files are not used again.
+    pub(crate) sealing: BTreeMap<u64, Arc<Footer>>,
     pub(crate) stopping: Option<Arc<Outcome>>,
     pub(crate) damage: Vec<String>,
 }
@@ -110,7 +110,7 @@ impl OpenLog {
             resting: false,
             poisoned: None,
             spare: Spare::None,
-            sealing: BTreeSet::new(),
+            sealing: BTreeMap::new(),
             stopping: None,
             damage: recovered.damage,
         }
@@ -337,12 +337,7 @@ impl Stream {
         }
     }
 
-    fn join_batch(
-        self: &Arc<Self>,
-        log: &mut OpenLog,
-        batch: Batch,
-        expected: Epoch,
-    ) -> Result<Joined, AppendError> {
+    fn join_batch(self: &Arc<Self>, log: &mut OpenLog, batch: Batch, expected: Epoch) -> Result<Joined, AppendError> {
         if let Some(refusal) = self.refusal(log, Kind::Records, expected) {
             return Err(refusal);
         }
@@ -362,6 +357,7 @@ impl Stream {
             (first, shard.joined_time)
         });
         self.shared.meters.in_flight.add(bytes);
+        self.shared.regroups.count(bytes);
         if log.open.is_large() {
             log.open.due = true;
             self.wake_writer(log);

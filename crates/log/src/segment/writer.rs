@@ -10,7 +10,7 @@ use super::format::{
 };
 use super::index::SparseIndex;
 use super::recovery::write_footer;
-use super::regroup::regroup;
+use super::regroup;
 use super::space::{self, Spare};
 use super::state::Active;
 use super::stream::{OpenLog, Stream};
@@ -254,7 +254,7 @@ fn rotate_and_write(
         // One that is still being prepared stays so: two jobs must never fill one name.
         let spare = match log.spare {
             Spare::Ready(_) => std::mem::replace(&mut log.spare, Spare::None),
-            Spare::None | Spare::Preparing => Spare::None,
+            Spare::None | Spare::Preparing | Spare::Partly(_) => Spare::None,
         };
         (header, spare, log.active.position)
     });
@@ -341,8 +341,8 @@ fn finish(
             let old = std::mem::replace(&mut log.active, active);
             log.segments.push(log.active.header.number);
             log.marked = log.mark;
-            log.sealing.insert(old.header.number);
-            seal_later(stream, &old, number);
+            let footer = seal_later(stream, &old, number);
+            log.sealing.insert(old.header.number, footer);
         }
         if durable {
             make_durable(stream, log, sealed, position, number, written.end, &mut moved);
@@ -475,24 +475,30 @@ fn poison(stream: &Stream, log: &mut OpenLog, why: &str) -> Arc<str> {
     Arc::clone(log.poisoned.get_or_insert(why))
 }
 
-/// Writes the footer of a segment that is not written to any more.
-fn seal_later(stream: &Arc<Stream>, old: &Active, next_commit: u64) {
-    let footer = Footer { next_commit, end: old.durable_end, index: old.index.entries() };
+/// Writes the footer of a segment that is not written to any more. Until it is there, readers have the one returned.
+fn seal_later(stream: &Arc<Stream>, old: &Active, next_commit: u64) -> Arc<Footer> {
+    let footer = Footer { next_commit, end: old.durable_end, index: old.index.entries(), sorted: false };
+    let footer = Arc::new(footer);
+    let sealed = Arc::clone(&footer);
     let header = Arc::clone(&old.header);
     let stream = Arc::clone(stream);
     let pool = Arc::clone(&stream.shared.env.pool);
     pool.spawn_background(Box::new(move || {
         let name = segment_name(header.number);
         let file = stream.shared.files.get((stream.key, header.number), &stream.dir.join(&name));
-        let sealed = file.and_then(|file| write_footer(&*file, &footer, header.salt));
-        // A segment without a footer is sealed at the next recovery: nothing is lost by failing here.
-        let sealed = sealed.and_then(|()| regroup(&stream, &header, &footer));
+        let written = file.and_then(|file| write_footer(&*file, &footer, header.salt));
         stream.if_open(|log| log.sealing.remove(&header.number));
-        if let Err(e) = sealed {
-            if stream.shared.closing.load(Ordering::Acquire) || !stream.shared.env.disk.exists(&stream.dir.join(name)) {
-                return;
+        match written {
+            Ok(()) if regroup::may_be_scattered(&footer) => stream.shared.regroups.add(&stream, header.number),
+            Ok(()) => {}
+            // A segment without a footer is sealed at the next recovery: nothing is lost by failing here.
+            Err(e) => {
+                let gone = !stream.shared.env.disk.exists(&stream.dir.join(name));
+                if !gone && !stream.shared.closing.load(Ordering::Acquire) {
+                    tracing::warn!(log = %stream.id, segment = header.number, "cannot seal: {e}");
+                }
             }
-            tracing::warn!(log = %stream.id, segment = header.number, "cannot seal: {e}");
         }
     }));
+    sealed
 }
