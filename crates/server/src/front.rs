@@ -318,9 +318,6 @@ impl Front {
         // What is said of a refusal is only put together if somebody hears it.
         if status >= 500 {
             tracing::warn!(request_id, operation, status, code, detail = fault.detail(), "request failed");
-        } else if fault.is_throttling() {
-            // Under overload there are thousands a second; the metrics count them.
-            tracing::debug!(request_id, operation, status, code, detail = fault.detail(), "request throttled");
         } else {
             tracing::info!(request_id, operation, status, code, detail = fault.detail(), "request refused");
         }

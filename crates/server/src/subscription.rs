@@ -44,7 +44,7 @@ const EVENT_COST: Duration = Duration::from_micros(30);
 
 /// The longest that one gathers, and what is too short to be worth a timer.
 const GATHERED_MOST: Duration = Duration::from_millis(4);
-const GATHERED_LEAST: Duration = Duration::from_micros(500);
+const GATHERED_LEAST: Duration = Duration::from_millis(1);
 
 /// What all subscriptions keep to.
 pub(crate) struct Terms {
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_more_subscriptions_there_are_the_longer_each_gathers() {
-        for (live, micros) in [(0, 0), (1, 0), (16, 0), (20, 600), (80, 2400), (1000, 4000), (u32::MAX, 4000)] {
+        for (live, micros) in [(0, 0), (1, 0), (20, 0), (40, 1200), (80, 2400), (1000, 4000), (u32::MAX, 4000)] {
             assert_eq!(gap(live), Duration::from_micros(micros), "{live}");
         }
     }

@@ -82,8 +82,9 @@ where
         match mem::replace(&mut self.state, State::Over) {
             State::Http1(connection) if !self.activity.blocked.load(Ordering::Relaxed) => {
                 let parts = connection.into_parts();
-                // Of a request that has begun, if there is one.
-                self.state = State::Resting(Watched { first: parts.read_buf, ..parts.io.into_inner() });
+                // Of a request that has begun, if there is one. A copy: even an empty share keeps the whole buffer.
+                let first = Bytes::copy_from_slice(&parts.read_buf);
+                self.state = State::Resting(Watched { first, ..parts.io.into_inner() });
             }
             state => self.state = state,
         }
