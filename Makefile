@@ -11,11 +11,13 @@ SEED   ?=
 DATA   ?= data
 # More flags for `millstream serve`.
 RUN_ARGS ?=
+# Set by who takes what `make bench-instructions` counts for the new figures.
+ACCEPT ?=
 
-.PHONY: help run build check test crash bench bench-quick tools fmt clean-tools
+.PHONY: help run build check test crash bench bench-quick bench-instructions tools fmt clean-tools
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run RUN_ARGS='--limits none'    passes flags to 'millstream serve'"
 	@echo "  make crash ROUNDS=50 SEED=7          repeats the rounds of one seed"
@@ -45,6 +47,9 @@ bench: ## figures against a raw disk loop and ferrokinesis, written to docs/perf
 
 bench-quick: ## the same comparison in about two minutes; prints, writes nothing into docs
 	$(PYTHON) bench/run.py --quick
+
+bench-instructions: ## count the instructions of the hot pieces, compare with bench/instructions.toml (ACCEPT=1: write it)
+	$(PYTHON) bench/instructions.py $(if $(ACCEPT),--accept)
 
 tools: ## install what the tests need, pinned, into ./.tools
 	$(PYTHON) tests/tools.py all

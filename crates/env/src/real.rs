@@ -4,13 +4,14 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Condvar, Mutex};
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation};
 use rustix::io::Errno;
 
 use crate::{Clock, Disk, DiskEntry, DiskFile, Job, OpenMode, Pool, Random};
@@ -66,6 +67,9 @@ impl Random for RealRandom {
 pub struct RealDisk;
 
 struct RealFile(File);
+
+/// Bytes to fetch ahead at a time.
+const FETCH: u64 = 512 << 10;
 
 /// As many parts as one system call takes.
 const PARTS_MAX: usize = 1024;
@@ -189,6 +193,18 @@ impl DiskFile for RealFile {
             // A file system without reservation: the write itself will say if space is short.
             Err(Errno::OPNOTSUPP) => self.0.set_len(len.max(self.len()?)),
             Err(e) => Err(e.into()),
+        }
+    }
+
+    fn will_need(&self, offset: u64, length: u64) {
+        // Linux fetches no more at a time than the device's largest request, and forgets the rest.
+        let mut at = offset;
+        while at < offset + length {
+            let piece = NonZeroU64::new(FETCH.min(offset + length - at));
+            if rustix::fs::fadvise(&self.0, at, piece, Advice::WillNeed).is_err() {
+                return;
+            }
+            at += FETCH;
         }
     }
 }

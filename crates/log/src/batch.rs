@@ -183,6 +183,18 @@ pub struct Record {
     /// Arrival time.
     pub time: TimeMs,
     encoded: Bytes,
+    layout: Layout,
+}
+
+/// Where a record's parts are in its stored form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Layout {
+    flags: u8,
+    key: u16,
+    explicit_hash: u8,
+    headers: u32,
+    /// Where the data begin.
+    data: u32,
 }
 
 /// A record's fields, borrowed.
@@ -201,22 +213,38 @@ pub struct RecordView<'a> {
 }
 
 impl Record {
-    /// The record's fields; `None` if the stored form is not one this version knows.
+    /// The record's fields; `None` if its texts are not UTF-8.
     pub fn view(&self) -> Option<RecordView<'_>> {
-        decode(&self.encoded).map(|(view, _)| view)
+        let Layout { flags, key, explicit_hash, headers, data } = self.layout;
+        let mut rest = self.encoded.get(RECORD_FIXED..data as usize)?;
+        let mut field = |flag: u8, prefix: usize, length: usize| {
+            if flags & flag == 0 {
+                return Some(None);
+            }
+            take(&mut rest, prefix)?;
+            take(&mut rest, length).map(Some)
+        };
+        let partition_key = field(HAS_PARTITION_KEY, 2, key.into())?;
+        let explicit_hash = field(HAS_EXPLICIT_HASH, 1, explicit_hash.into())?;
+        let headers = field(HAS_HEADERS, 4, headers as usize)?;
+        let text = |bytes: Option<_>| bytes.map(std::str::from_utf8).transpose().ok();
+        Some(RecordView {
+            time: self.time,
+            partition_key: text(partition_key)?,
+            explicit_hash: text(explicit_hash)?,
+            headers,
+            data: self.encoded.get(data as usize..)?,
+        })
     }
 
     /// The data blob as a share of the buffer it was read into.
     pub fn data(&self) -> Bytes {
-        match self.view() {
-            Some(view) => self.encoded.slice_ref(view.data),
-            None => Bytes::new(),
-        }
+        self.encoded.slice(self.layout.data as usize..)
     }
 
     /// Bytes that count against read limits: data and partition key.
     pub fn weight(&self) -> usize {
-        self.view().map_or(0, |v| v.data.len() + v.partition_key.map_or(0, str::len))
+        self.encoded.len() - self.layout.data as usize + usize::from(self.layout.key)
     }
 }
 
@@ -238,45 +266,40 @@ impl Iterator for Records {
     type Item = Record;
 
     fn next(&mut self) -> Option<Record> {
-        let (view, length) = decode(&self.rest)?;
-        let time = view.time;
+        let (layout, time, length) = decode(&self.rest)?;
         let encoded = self.rest.split_to(length);
         let offset = self.next;
         self.next += 1;
-        Some(Record { offset, time, encoded })
+        Some(Record { offset, time, encoded, layout })
     }
 }
 
-fn decode(bytes: &[u8]) -> Option<(RecordView<'_>, usize)> {
+/// The first record's layout, time and stored length; `None` if the stored form is not one this version knows.
+fn decode(bytes: &[u8]) -> Option<(Layout, TimeMs, usize)> {
     let length = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
     if length > RECORD_MAX {
         return None;
     }
     let mut rest = bytes.get(4..4 + length)?;
     let time = u64::from_le_bytes(take(&mut rest, 8)?.try_into().ok()?);
-    let flags = take(&mut rest, 1)?[0];
-    if flags & !(HAS_PARTITION_KEY | HAS_EXPLICIT_HASH | HAS_HEADERS) != 0 {
+    let mut layout = Layout { flags: take(&mut rest, 1)?[0], key: 0, explicit_hash: 0, headers: 0, data: 0 };
+    if layout.flags & !(HAS_PARTITION_KEY | HAS_EXPLICIT_HASH | HAS_HEADERS) != 0 {
         return None;
     }
-    let partition_key = if flags & HAS_PARTITION_KEY != 0 {
-        let n = u16::from_le_bytes(take(&mut rest, 2)?.try_into().ok()?) as usize;
-        Some(std::str::from_utf8(take(&mut rest, n)?).ok()?)
-    } else {
-        None
-    };
-    let explicit_hash = if flags & HAS_EXPLICIT_HASH != 0 {
-        let n = take(&mut rest, 1)?[0] as usize;
-        Some(std::str::from_utf8(take(&mut rest, n)?).ok()?)
-    } else {
-        None
-    };
-    let headers = if flags & HAS_HEADERS != 0 {
-        let n = u32::from_le_bytes(take(&mut rest, 4)?.try_into().ok()?) as usize;
-        Some(take(&mut rest, n)?)
-    } else {
-        None
-    };
-    Some((RecordView { time, partition_key, explicit_hash, headers, data: rest }, 4 + length))
+    if layout.flags & HAS_PARTITION_KEY != 0 {
+        layout.key = u16::from_le_bytes(take(&mut rest, 2)?.try_into().ok()?);
+        take(&mut rest, layout.key.into())?;
+    }
+    if layout.flags & HAS_EXPLICIT_HASH != 0 {
+        layout.explicit_hash = take(&mut rest, 1)?[0];
+        take(&mut rest, layout.explicit_hash.into())?;
+    }
+    if layout.flags & HAS_HEADERS != 0 {
+        layout.headers = u32::from_le_bytes(take(&mut rest, 4)?.try_into().ok()?);
+        take(&mut rest, layout.headers as usize)?;
+    }
+    layout.data = (4 + length - rest.len()) as u32;
+    Some((layout, time, 4 + length))
 }
 
 fn take<'a>(rest: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {

@@ -225,8 +225,9 @@ fn server_config(config: &Config) -> ServerConfig {
     server.allow_hosts.clone_from(&config.allow_host);
     server.cors_origins.clone_from(&config.cors_origin);
     server.drain = config.drain;
-    // A page of records in base64, and the JSON around them.
-    server.large_answer = config.limits.largest_page() / 3 * 4 + (1 << 20);
+    // A page of records as they are stored, what is kept of each beside that, and the piece that is being sent.
+    let page = config.limits.largest_page();
+    server.large_answer = page + page / 4 + (1 << 20);
     server
 }
 

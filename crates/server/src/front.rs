@@ -17,7 +17,7 @@ use crate::answer::{Answer, Reply};
 use crate::auth::{self, Defaults};
 use crate::body::{self, BodyError, BodyRules};
 use crate::budget::{Budget, Permit};
-use crate::codec::{EVENT_STREAM, Format};
+use crate::codec::{EVENT_STREAM, Format, RecordsPage};
 use crate::config::ServerConfig;
 use crate::connection::Activity;
 use crate::controls::{self, TestControls};
@@ -104,7 +104,7 @@ impl Front {
             budget: Budget::new(config.memory as u64, config.memory_wait, meters.in_flight.clone()),
             terms: Terms::new(config, &meters),
             rules: BodyRules { max: config.max_body, pace: config.pace },
-            large_answer: claim(config),
+            large_answer: config.large_answer as u64,
             meters,
             draining: AtomicBool::new(false),
             cut: AtomicUsize::new(0),
@@ -150,7 +150,7 @@ impl Front {
                 reply
             }
         };
-        self.meters.moved(seen.received, reply.body.len());
+        self.meters.moved(seen.received, reply.len());
         let mut response = reply.into_response(permit, open);
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::try_from(request_id) {
@@ -260,7 +260,7 @@ impl Front {
                 connection.heed_hang_up().await;
                 let reply = self.reply(format, output?, &context.account, connection);
                 drop(body);
-                permit.hold(reply.body.len() as u64);
+                permit.hold(reply.memory() as u64);
                 Ok(reply)
             }
         }
@@ -292,6 +292,11 @@ impl Front {
                     Some(Box::new(Subscription::new(format, output, Arc::clone(account), terms, connection)));
                 reply
             }
+            Output::GetRecords(output) => {
+                let mut reply = Reply::new(StatusCode::OK, Some(format.content_type()));
+                reply.page = Some(Box::new(RecordsPage::new(format, output)));
+                reply
+            }
             output => {
                 let mut reply = Reply::new(StatusCode::OK, Some(format.content_type()));
                 reply.body = format.encode(&output);
@@ -314,28 +319,8 @@ impl Front {
     }
 }
 
-/// What a request claims for an answer that can be large: at least four such answers fit.
-fn claim(config: &ServerConfig) -> u64 {
-    config.large_answer.min(config.memory / 4) as u64
-}
-
 /// AWS can't tell what is being asked for.
 fn undetermined() -> Fault {
     let text = "Unable to determine service/operation name to be authorized";
     Fault::new(Error::new(ErrorCode::AccessDeniedException, text), Dialect::Xml)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_large_answer_claims_what_it_can_take() {
-        let mut config = ServerConfig::new("us-east-1", "000000000000");
-        config.memory = 128 << 20;
-        for (answer, claimed) in [(14 << 20, 14 << 20), (30 << 20, 30 << 20), (87 << 20, 32 << 20)] {
-            config.large_answer = answer;
-            assert_eq!(claim(&config), claimed);
-        }
-    }
 }

@@ -57,8 +57,7 @@ impl Worker {
             let _ = all_ended.recv().await;
             drop(ended);
         };
-        let thread =
-            std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || turns.run(work))?;
+        let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || turns.run(work))?;
         Ok(Worker { queue, thread })
     }
 }

@@ -266,6 +266,11 @@ pub(crate) enum BlockKind {
 }
 
 impl BlockKind {
+    /// Whether the block takes offsets of its shard.
+    pub(crate) fn has_offsets(self) -> bool {
+        matches!(self, BlockKind::Records | BlockKind::Fence | BlockKind::Hole)
+    }
+
     fn from_byte(byte: u8) -> Option<BlockKind> {
         Some(match byte {
             1 => BlockKind::Records,

@@ -15,10 +15,10 @@ fn wrong(text: &str) -> Error {
     Error::new(ErrorCode::SerializationException, text)
 }
 
-fn written(write: impl FnOnce(&mut CborEncoder)) -> Vec<u8> {
-    let mut encoder = CborEncoder::after(Vec::new());
+fn written(write: impl FnOnce(&mut CborEncoder<Vec<u8>>)) -> Vec<u8> {
+    let mut encoder = CborEncoder::new(Vec::new());
     write(&mut encoder);
-    encoder.into_bytes()
+    encoder.into_sink()
 }
 
 /// Bytes of items in a row: texts stand for themselves with their heads, everything else is given as bytes.
