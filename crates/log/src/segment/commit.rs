@@ -192,7 +192,6 @@ impl OpenBlock {
                 shard: self.shard,
                 first: self.first + u64::from(self.count - self.small_count),
                 count: self.small_count,
-                time_last: self.time_last,
                 bytes: Bytes::from(std::mem::take(&mut self.small)),
             });
             self.small_count = 0;
@@ -264,7 +263,6 @@ impl OpenCommit {
                 shard: batch.shard,
                 first,
                 count: batch.count,
-                time_last: time,
                 bytes: Bytes::from(batch.encoded),
             });
             block.count += batch.count;
