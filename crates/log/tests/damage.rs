@@ -1,5 +1,6 @@
 //! Damage at rest: a read that meets it fails and says so, other shards and later positions go on, and `check` with repair
-//! makes the log readable with holes, never using an offset twice. A full disk refuses puts and lets reads go on.
+//! makes the log readable with holes, never using an offset twice. A full disk, or one that does not keep up, refuses puts
+//! and lets reads go on.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -131,6 +132,26 @@ fn a_flipped_bit_is_reported_read_around_and_repaired() {
             assert!(appended.shards[0].first >= 40, "seed {seed}: offset {} used twice", appended.shards[0].first);
         }
     }
+}
+
+#[test]
+fn what_waits_to_be_written_is_bounded_even_if_nobody_waits_for_it() {
+    let sim = SimEnv::new(1);
+    let (engine, log) = open(&sim, SegmentConfig { in_flight_max: 8 << 10, ..config() });
+    let append = || {
+        let mut batch = Batch::new();
+        batch.push(0, RecordKeys::default(), &[1; 900]);
+        log.append(batch, engine.epoch())
+    };
+    // Callers that go away: what has joined is written all the same.
+    for _ in 0..20 {
+        drop(append());
+    }
+    let refused = sim.block_on(append()).unwrap();
+    assert_eq!(refused, Err(AppendError::NotWritten(NotWritten::Busy)));
+    sim.settle();
+    let first = sim.block_on(append()).unwrap().unwrap().shards[0].first;
+    assert!((8..=10).contains(&first), "{first} records had joined");
 }
 
 #[test]

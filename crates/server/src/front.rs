@@ -16,7 +16,7 @@ use crate::admin::{self, Endpoint, HealthSource};
 use crate::answer::{Answer, Reply};
 use crate::auth::{self, Defaults};
 use crate::body::{self, BodyError, BodyRules};
-use crate::budget::{Budget, Permit};
+use crate::budget::{Budget, Flow, Permit};
 use crate::codec::{EVENT_STREAM, Format, RecordsPage};
 use crate::config::ServerConfig;
 use crate::connection::Activity;
@@ -103,7 +103,7 @@ impl Front {
             },
             budget: Budget::new(config.memory as u64, config.memory_wait, meters.in_flight.clone()),
             terms: Terms::new(config, &meters),
-            rules: BodyRules { max: config.max_body, pace: config.pace },
+            rules: BodyRules { max: config.max_body, pace: config.pace, times: 1 },
             large_answer: config.large_answer as u64,
             meters,
             draining: AtomicBool::new(false),
@@ -176,7 +176,7 @@ impl Front {
         B: Body<Data = Bytes> + Send,
     {
         if endpoint == Endpoint::Control {
-            let permit = permit.insert(self.budget.permit(Arc::clone(&self.defaults.account)));
+            let permit = permit.insert(self.budget.permit(Arc::clone(&self.defaults.account), Flow::In));
             let controls = self.controls.get().map(|controls| &**controls);
             return controls::answer(controls, head, body, self.rules.pace, permit).await;
         }
@@ -207,10 +207,14 @@ impl Front {
         }
         let caller = auth::caller(head, &self.defaults);
         let account = caller.as_ref().map_or(&self.defaults.account, |caller| &caller.account);
-        let permit = permit.insert(self.budget.permit(Arc::clone(account)));
-        let body = body::read(body, self.rules, permit).await.map_err(|error| Fault::Body { error, dialect })?;
-        seen.received = body.len();
         let target = Target::of(&head.headers);
+        let flow = if target == Target::Known(Operation::GetRecords) { Flow::Out } else { Flow::In };
+        let permit = permit.insert(self.budget.permit(Arc::clone(account), flow));
+        // What is to be written is made of a put's body while that is still held, in buffers that grow by doubling.
+        let is_put = matches!(target, Target::Known(Operation::PutRecord | Operation::PutRecords));
+        let rules = BodyRules { times: if is_put { 3 } else { 1 }, ..self.rules };
+        let body = body::read(body, rules, permit).await.map_err(|error| Fault::Body { error, dialect })?;
+        seen.received = body.len();
         if let Target::Known(operation) = target {
             seen.operation = Some(operation);
         }
@@ -309,12 +313,16 @@ impl Front {
         if let Some(reason) = fault.refusal() {
             self.meters.refused(reason);
         }
-        let (status, code, detail) = (status.as_u16(), fault.code(), fault.detail());
+        let (status, code) = (status.as_u16(), fault.code());
         let operation = operation.map_or("-", Operation::name);
+        // What is said of a refusal is only put together if somebody hears it.
         if status >= 500 {
-            tracing::warn!(request_id, operation, status, code, detail, "request failed");
+            tracing::warn!(request_id, operation, status, code, detail = fault.detail(), "request failed");
+        } else if fault.is_throttling() {
+            // Under overload there are thousands a second; the metrics count them.
+            tracing::debug!(request_id, operation, status, code, detail = fault.detail(), "request throttled");
         } else {
-            tracing::info!(request_id, operation, status, code, detail, "request refused");
+            tracing::info!(request_id, operation, status, code, detail = fault.detail(), "request refused");
         }
     }
 }

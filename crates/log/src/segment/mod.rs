@@ -83,6 +83,9 @@ pub struct SegmentConfig {
     pub segment_max: u64,
     /// Memory for the newest records of all logs.
     pub tail_cache: usize,
+    /// No more records join while so many bytes of all logs wait to be written. Callers that wait for their appends are
+    /// to stay below it by themselves; a batch whose caller has gone is waited for by nobody, and still takes its memory.
+    pub in_flight_max: usize,
     /// Memory for the indexes of sealed segments.
     pub index_cache: usize,
     /// Memory at rest for reads from files.
@@ -108,6 +111,7 @@ impl SegmentConfig {
             segment_min: 256 << 10,
             segment_max: 128 << 20,
             tail_cache: 64 << 20,
+            in_flight_max: 96 << 20,
             index_cache: 16 << 20,
             read_buffers: 16 << 20,
             open_files: 512,

@@ -20,7 +20,7 @@ use super::state::{Active, Content};
 use super::tail::Tail;
 use super::{Shared, read, space, stream_dir, trim, writer};
 use crate::metrics::{RECOVERIES, REFUSED};
-use crate::watchers::Watchers;
+use crate::watchers::{Watch, Watchers};
 use crate::{
     AppendError, Appended, Batch, BoxFuture, Epoch, LogError, LogId, NotWritten, Offset, Read, ReadError, ReadResult,
     ShardIndex, ShardPosition, StreamLog, TimeMs,
@@ -270,7 +270,7 @@ impl Stream {
             let mut state = self.state.lock();
             match std::mem::replace(&mut *state, Life::Deleted) {
                 Life::Open(log) => {
-                    self.shared.meters.in_flight.decrement(log.open.bytes() as f64);
+                    self.shared.meters.in_flight.remove(log.open.bytes());
                     if let Some(stopping) = &log.stopping {
                         stopping.complete(Ok(()));
                     }
@@ -308,6 +308,8 @@ impl Stream {
             NotWritten::Closing
         } else if kind == Kind::Records && self.shared.space.is_full() {
             NotWritten::DiskFull
+        } else if kind == Kind::Records && self.shared.meters.in_flight.bytes() >= self.shared.config.in_flight_max {
+            NotWritten::Busy
         } else {
             return None;
         };
@@ -354,7 +356,7 @@ impl Stream {
             shard.joined_time = shard.joined_time.max(now);
             (first, shard.joined_time)
         });
-        self.shared.meters.in_flight.increment(bytes as f64);
+        self.shared.meters.in_flight.add(bytes);
         self.shared.regroups.count(bytes);
         if log.open.is_large() {
             log.open.due = true;
@@ -606,7 +608,7 @@ impl StreamLog for Handle {
         })
     }
 
-    fn durable_watch(&self, shard: ShardIndex) -> watch::Receiver<u64> {
+    fn durable_watch(&self, shard: ShardIndex) -> Watch {
         self.0.watchers.subscribe(shard)
     }
 

@@ -173,7 +173,7 @@ fn commit(stream: &Arc<Stream>, write: Write) {
         && durability.is_relaxed()
         && let Err(why) = sync_relaxed(stream)
     {
-        stream.shared.meters.in_flight.decrement(bytes as f64);
+        stream.shared.meters.in_flight.remove(bytes);
         return fail(stream, sealed, Failure::Refused(NotWritten::Poisoned(why)), stopping);
     }
     let result = if rotate || end > capacity {
@@ -195,7 +195,7 @@ fn commit(stream: &Arc<Stream>, write: Write) {
         }
         Err(failure) => fail(stream, sealed, failure, stopping),
     }
-    stream.shared.meters.in_flight.decrement(bytes as f64);
+    stream.shared.meters.in_flight.remove(bytes);
 }
 
 fn parts<'a>(head: &'a [u8], sealed: &'a SealedCommit, total: u64) -> Vec<IoSlice<'a>> {
@@ -429,7 +429,7 @@ fn fail(stream: &Arc<Stream>, sealed: SealedCommit, failure: Failure, stopping: 
         // What joined since then was given positions behind the failed commit's: it fails with it, unwritten.
         log.resting = true;
         let next = std::mem::take(&mut log.open);
-        stream.shared.meters.in_flight.decrement(next.bytes() as f64);
+        stream.shared.meters.in_flight.remove(next.bytes());
         log.content.roll_back();
         for (unsynced, _) in &log.unsynced {
             for entry in &unsynced.entries {
@@ -467,7 +467,7 @@ fn poison(stream: &Stream, log: &mut OpenLog, why: &str) -> Arc<str> {
     let why: Arc<str> = format!("a write or sync failed ({why}); restart the server to recover").into();
     tracing::error!(log = %stream.id, "{why}");
     let open = std::mem::take(&mut log.open);
-    stream.shared.meters.in_flight.decrement(open.bytes() as f64);
+    stream.shared.meters.in_flight.remove(open.bytes());
     open.outcome.complete(Err(AppendError::NotWritten(NotWritten::Poisoned(Arc::clone(&why)))));
     if let Some(stopping) = log.stopping.take() {
         stopping.complete(Ok(()));

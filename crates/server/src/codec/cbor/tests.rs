@@ -51,6 +51,13 @@ fn member(name: &str, value: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_body_of_countless_items_is_refused_early() {
+    let passed_over = |items: usize| member("Other", &[LIST, &vec![0xf6; items], END].concat());
+    assert!(decode(Operation::ListStreams, &passed_over(reader::ITEMS - 10)).is_ok());
+    assert_eq!(decode(Operation::ListStreams, &passed_over(reader::ITEMS)).err(), Some(bare()));
+}
+
+#[test]
 fn what_is_no_well_formed_map_is_refused_without_a_word() {
     let name = cbor(&[Text("StreamName")]);
     let with = |head: &[u8], tail: &[u8]| [head, &name, tail].concat();
