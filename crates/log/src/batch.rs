@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use crate::{Offset, ShardIndex, TimeMs};
 
@@ -182,6 +182,8 @@ pub struct Record {
     pub offset: Offset,
     /// Arrival time.
     pub time: TimeMs,
+    /// Apart from the rest: readers want it as a text of its own.
+    partition_key: Option<String>,
     encoded: Bytes,
     layout: Layout,
 }
@@ -224,17 +226,22 @@ impl Record {
             take(&mut rest, prefix)?;
             take(&mut rest, length).map(Some)
         };
-        let partition_key = field(HAS_PARTITION_KEY, 2, key.into())?;
+        field(HAS_PARTITION_KEY, 2, key.into())?;
         let explicit_hash = field(HAS_EXPLICIT_HASH, 1, explicit_hash.into())?;
         let headers = field(HAS_HEADERS, 4, headers as usize)?;
-        let text = |bytes: Option<_>| bytes.map(std::str::from_utf8).transpose().ok();
         Some(RecordView {
             time: self.time,
-            partition_key: text(partition_key)?,
-            explicit_hash: text(explicit_hash)?,
+            partition_key: self.partition_key.as_deref(),
+            explicit_hash: explicit_hash.map(std::str::from_utf8).transpose().ok()?,
             headers,
             data: self.encoded.get(data as usize..)?,
         })
+    }
+
+    /// The partition key, and the data blob as a share of the buffer it was read into.
+    pub fn into_parts(mut self) -> (Option<String>, Bytes) {
+        self.encoded.advance(self.layout.data as usize);
+        (self.partition_key, self.encoded)
     }
 
     /// The data blob as a share of the buffer it was read into.
@@ -266,12 +273,51 @@ impl Iterator for Records {
     type Item = Record;
 
     fn next(&mut self) -> Option<Record> {
-        let (layout, time, length) = decode(&self.rest)?;
-        let encoded = self.rest.split_to(length);
+        let decoded = Decoded::first_of(&self.rest)?;
+        let encoded = self.rest.split_to(decoded.length());
         let offset = self.next;
         self.next += 1;
-        Some(Record { offset, time, encoded, layout })
+        Some(decoded.record(offset, encoded))
     }
+}
+
+/// What is known of a record whose bytes have been looked at. Making the [`Record`] of it looks at none.
+pub(crate) struct Decoded {
+    time: TimeMs,
+    partition_key: Option<String>,
+    layout: Layout,
+    length: usize,
+}
+
+impl Decoded {
+    /// The first record of `bytes`; `None` if its stored form is not one this version knows.
+    pub(crate) fn first_of(bytes: &[u8]) -> Option<Decoded> {
+        let (layout, time, length) = decode(bytes)?;
+        let key = RECORD_FIXED + 2;
+        let partition_key = if layout.flags & HAS_PARTITION_KEY != 0 {
+            Some(std::str::from_utf8(bytes.get(key..key + usize::from(layout.key))?).ok()?.to_owned())
+        } else {
+            None
+        };
+        Some(Decoded { time, partition_key, layout, length })
+    }
+
+    /// How many bytes the record takes.
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The record, which has offset `offset` and the bytes `encoded`.
+    pub(crate) fn record(self, offset: Offset, encoded: Bytes) -> Record {
+        debug_assert_eq!(encoded.len(), self.length);
+        let Decoded { time, partition_key, layout, .. } = self;
+        Record { offset, time, partition_key, encoded, layout }
+    }
+}
+
+/// The length of the first record of `bytes`, without a look at its texts.
+pub(crate) fn length_of(bytes: &[u8]) -> Option<usize> {
+    decode(bytes).map(|(_, _, length)| length)
 }
 
 /// The first record's layout, time and stored length; `None` if the stored form is not one this version knows.

@@ -260,6 +260,42 @@ fn blocks_of(sim: &SimEnv, segment: usize) -> u32 {
 }
 
 #[test]
+fn regrouping_keeps_shards_apart_whose_offsets_meet() {
+    const SHARDS: u32 = 40;
+    let sim = SimEnv::new(9);
+    let (engine, log) = open(&sim, SegmentConfig { segment_max: 64 << 10, ..config() });
+    // Each shard begins one record further ahead of its neighbour than the one before: whatever number of records each has in
+    // a segment, one shard's end there is the next one's beginning.
+    let ahead = |shard: u32| u64::from(shard * (shard + 1) / 2);
+    for shard in 0..SHARDS {
+        let mut batch = Batch::new();
+        for _ in 0..ahead(shard) {
+            batch.push(shard, RecordKeys::default(), &[shard as u8; 4]);
+        }
+        sim.block_on(log.append(batch, engine.epoch())).unwrap().unwrap();
+    }
+    for _ in 0..60 {
+        let mut batch = Batch::new();
+        for shard in 0..SHARDS {
+            batch.push(shard, RecordKeys::default(), &[shard as u8; 50]);
+        }
+        sim.block_on(log.append(batch, engine.epoch())).unwrap().unwrap();
+        engine.tick();
+        sim.settle();
+    }
+    drop((engine, log));
+    let sim = sim.restart(Crash::Kill);
+    let (_engine, log) = open(&sim, SegmentConfig { segment_max: 64 << 10, ..config() });
+    for shard in 0..SHARDS {
+        let read = read_all(&sim, &log, shard, 0);
+        assert_eq!(read, ((0..ahead(shard) + 60).collect(), None), "shard {shard}");
+        let read = Read { shard, from: 0, not_before: 0, max_bytes: 1 << 20, max_records: 10_000 };
+        let read = sim.block_on(log.read(read)).unwrap().unwrap();
+        assert!(read.records.iter().all(|r| r.data().iter().all(|byte| u32::from(*byte) == shard)), "shard {shard}");
+    }
+}
+
+#[test]
 fn writers_that_are_busy_are_not_held_up_by_regrouping_unless_a_reader_needs_it() {
     const SHARDS: u32 = 20;
     let sim = SimEnv::new(9);

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::format::BlockEntry;
-use super::tail::Chunk;
+use crate::batch::{Decoded, length_of};
+use crate::{Offset, Record};
 
 /// Bytes of a buffer; a block that is larger gets memory of its own.
 const BUFFER: usize = 1 << 20;
@@ -80,19 +81,20 @@ impl Drop for Buffer {
     }
 }
 
-/// Puts the bodies of a shard's blocks one after the other into buffers, and shares these out as chunks.
+/// Puts the bodies of a shard's blocks one after the other into buffers, and shares these out as records. Bodies are looked
+/// at as soon as they are read, when the processor still has them at hand.
 pub(crate) struct Filler<'a> {
     buffers: &'a Arc<Buffers>,
     buffer: Option<Buffer>,
     filled: usize,
-    /// The blocks in the buffer.
-    blocks: Vec<BlockEntry>,
-    chunks: Vec<Chunk>,
+    /// The records in the buffer, and where each begins.
+    decoded: Vec<(Offset, usize, Decoded)>,
+    records: Vec<Record>,
 }
 
 impl<'a> Filler<'a> {
     pub(crate) fn new(buffers: &'a Arc<Buffers>) -> Filler<'a> {
-        Filler { buffers, buffer: None, filled: 0, blocks: Vec::new(), chunks: Vec::new() }
+        Filler { buffers, buffer: None, filled: 0, decoded: Vec::new(), records: Vec::new() }
     }
 
     /// Where the next block's body goes.
@@ -105,35 +107,56 @@ impl<'a> Filler<'a> {
         &mut buffer.bytes[self.filled..self.filled + length]
     }
 
-    /// What was written to the room is the body of `block`.
-    pub(crate) fn keep(&mut self, block: &BlockEntry) {
-        self.filled += block.length as usize;
-        self.blocks.push(*block);
+    /// What was written to the room is the body of `block`, of which the records from offset `from` on are wanted. Says
+    /// whether all of them could be decoded; if not, none is kept.
+    pub(crate) fn keep(&mut self, block: &BlockEntry, from: Offset) -> bool {
+        let Some(buffer) = &self.buffer else { return false };
+        let before = self.decoded.len();
+        let end = self.filled + block.length as usize;
+        let (mut at, mut offset) = (self.filled, block.first);
+        while at < end {
+            let bytes = &buffer.bytes[at..end];
+            let length = if offset < from {
+                length_of(bytes)
+            } else {
+                Decoded::first_of(bytes).map(|decoded| {
+                    let length = decoded.length();
+                    self.decoded.push((offset, at, decoded));
+                    length
+                })
+            };
+            let Some(length) = length else { break };
+            at += length;
+            offset += 1;
+        }
+        if at != end || offset != block.end() {
+            self.decoded.truncate(before);
+            return false;
+        }
+        self.filled = end;
+        true
     }
 
-    /// Whether there is no block yet.
+    /// Whether there is no record yet.
     pub(crate) fn is_empty(&self) -> bool {
-        self.chunks.is_empty() && self.blocks.is_empty()
+        self.records.is_empty() && self.decoded.is_empty()
     }
 
-    /// Makes chunks of the blocks in the buffer.
+    /// Makes records of what is in the buffer.
     fn share(&mut self) {
         self.filled = 0;
         let Some(buffer) = self.buffer.take() else { return };
-        let mut rest = Bytes::from_owner(buffer);
-        self.chunks.extend(self.blocks.drain(..).map(|block| Chunk {
-            shard: block.shard,
-            first: block.first,
-            count: block.count,
-            time_last: block.time_last,
-            bytes: rest.split_to(block.length as usize),
+        let shared = Bytes::from_owner(buffer);
+        self.records.extend(self.decoded.drain(..).map(|(offset, at, decoded)| {
+            let encoded = shared.slice(at..at + decoded.length());
+            decoded.record(offset, encoded)
         }));
     }
 
-    /// The blocks as chunks, in order.
-    pub(crate) fn finish(mut self) -> Vec<Chunk> {
+    /// The records, in order.
+    pub(crate) fn finish(mut self) -> Vec<Record> {
         self.share();
-        self.chunks
+        self.records
     }
 }
 
@@ -142,9 +165,25 @@ mod tests {
     use super::super::commit::control;
     use super::super::format::BlockKind;
     use super::*;
+    use crate::{Batch, RecordKeys};
 
-    fn block(first: u64, length: usize) -> BlockEntry {
-        BlockEntry { count: 1, length: length as u32, ..control(BlockKind::Records, 7, first, 0, 0) }
+    /// The body of a block of records with so many bytes of data each, and the block.
+    fn block(first: u64, data: &[usize]) -> (Vec<u8>, BlockEntry) {
+        let mut batch = Batch::new();
+        for (n, length) in data.iter().enumerate() {
+            let key = format!("key-{n}");
+            let keys = RecordKeys { partition_key: Some(&key), ..RecordKeys::default() };
+            batch.push(7, keys, &vec![n as u8; *length]);
+        }
+        let body = batch.shards.remove(0).encoded;
+        let entry = control(BlockKind::Records, 7, first, 0, 0);
+        let entry = BlockEntry { count: data.len() as u32, length: body.len() as u32, ..entry };
+        (body, entry)
+    }
+
+    fn put(filler: &mut Filler<'_>, body: &[u8], block: &BlockEntry, from: u64) -> bool {
+        filler.room(body.len()).copy_from_slice(body);
+        filler.keep(block, from)
     }
 
     fn idle(buffers: &Buffers) -> usize {
@@ -157,30 +196,38 @@ mod tests {
         for _ in 0..3 {
             let mut filler = Filler::new(&buffers);
             assert!(filler.is_empty());
-            let lengths = [10, BUFFER - 10, 1, 3 * BUFFER, 20];
-            for (n, length) in lengths.into_iter().enumerate() {
-                filler.room(length).fill(n as u8);
-                filler.keep(&block(n as u64, length));
+            let blocks = [&[10, 0, 20][..], &[BUFFER - 200, 30], &[1], &[3 * BUFFER], &[20]];
+            let mut first = 0;
+            for data in blocks {
+                let (body, block) = block(first, data);
+                assert!(put(&mut filler, &body, &block, 1));
+                first = block.end();
             }
-            let chunks = filler.finish();
-            assert_eq!(chunks.len(), lengths.len());
-            for (n, (chunk, length)) in chunks.iter().zip(lengths).enumerate() {
-                assert_eq!((chunk.shard, chunk.first), (7, n as u64));
-                assert_eq!(chunk.bytes, vec![n as u8; length]);
+            let records = filler.finish();
+            let lengths: Vec<usize> = blocks.concat().split_off(1);
+            assert_eq!(records.iter().map(|r| r.offset).collect::<Vec<_>>(), (1..first).collect::<Vec<_>>());
+            for (record, length) in records.iter().zip(lengths) {
+                assert_eq!(record.data().len(), length);
+                let (key, data) = record.clone().into_parts();
+                let n = *data.first().unwrap_or(&1);
+                assert_eq!(key, Some(format!("key-{n}")));
+                assert_eq!(data, vec![n; length]);
             }
-            drop(chunks);
+            drop(records);
             assert_eq!(idle(&buffers), 2, "three were in use, the large block's own memory aside");
         }
     }
 
     #[test]
-    fn a_failed_block_leaves_no_trace() {
+    fn what_cannot_be_decoded_leaves_no_trace() {
         let buffers = Arc::new(Buffers::new(BUFFER));
         let mut filler = Filler::new(&buffers);
-        filler.room(5).fill(1);
-        filler.room(4).fill(2);
-        filler.keep(&block(0, 4));
-        assert_eq!(filler.finish()[0].bytes, [2; 4][..]);
+        let (body, whole) = block(0, &[5, 6]);
+        assert!(!put(&mut filler, &body, &BlockEntry { count: 3, ..whole }, 0));
+        assert!(!put(&mut filler, &body[1..], &BlockEntry { length: whole.length - 1, ..whole }, 0));
+        assert!(filler.is_empty());
+        assert!(put(&mut filler, &body, &whole, 0));
+        assert_eq!(filler.finish().iter().map(|r| r.data().len()).collect::<Vec<_>>(), [5, 6]);
     }
 
     #[test]

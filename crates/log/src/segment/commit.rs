@@ -21,7 +21,7 @@ const COPY_BELOW: usize = 16 << 10;
 /// A commit of this many bytes of records, or of this many batches, is written without waiting for more: a sync costs
 /// little beside them, and writing them meanwhile gains more.
 const LARGE_BYTES: usize = 256 << 10;
-const LARGE_BATCHES: usize = 128;
+const LARGE_BATCHES: usize = 16;
 
 /// What every batch of a commit waits for.
 #[derive(Default)]
@@ -139,7 +139,6 @@ impl OpenBlock {
                 shard: self.shard,
                 first: self.first + u64::from(self.count - self.small_count),
                 count: self.small_count,
-                time_last: self.time_last,
                 bytes: Bytes::from(std::mem::take(&mut self.small)),
             });
             self.small_count = 0;
@@ -211,7 +210,6 @@ impl OpenCommit {
                 shard: batch.shard,
                 first,
                 count: batch.count,
-                time_last: time,
                 bytes: Bytes::from(batch.encoded),
             });
             block.count += batch.count;

@@ -38,10 +38,9 @@ struct Until {
     max_records: usize,
 }
 
-/// What a scan of files gave.
-#[derive(Default)]
+/// What cache or files gave.
 struct Scanned {
-    chunks: Vec<Chunk>,
+    records: Vec<Record>,
     /// The next offset wanted.
     next: Offset,
 }
@@ -84,11 +83,10 @@ pub(crate) async fn read(stream: &Arc<Stream>, mut read: Read) -> Result<ReadRes
     while from < position.end {
         let want = left.max(1);
         let max_records = read.max_records - result.records.len();
-        let chunks = match stream.tail.read(read.shard, from, want, max_records) {
+        let scanned = match stream.tail.read(read.shard, from, want, max_records) {
             Some(chunks) => {
                 stream.shared.meters.cache_hits.increment(1);
-                let next = chunks.last().map_or(from, |c| c.first + u64::from(c.count));
-                Scanned { next, chunks }
+                records_of(&chunks, from)?
             }
             None => {
                 stream.shared.meters.cache_misses.increment(1);
@@ -101,60 +99,67 @@ pub(crate) async fn read(stream: &Arc<Stream>, mut read: Read) -> Result<ReadRes
                 }
             }
         };
-        if !skipped && chunks.chunks.first().is_some_and(|c| c.time_last < read.not_before) {
+        if !skipped && scanned.records.first().is_some_and(|record| record.time < read.not_before) {
             // Expired records not dropped yet: jump over them by the index, not record by record.
             skipped = true;
             from = from.max(seek_time(stream, read.shard, read.not_before).await?);
             result.next = from;
             continue;
         }
-        let stepped = chunks.next.min(position.end).max(from);
-        let full = take(&chunks.chunks, &read, position.end, &mut left, &mut result)?;
-        if full {
-            break;
-        }
-        if stepped == from && chunks.chunks.is_empty() {
+        let stepped = scanned.next.min(position.end).max(from);
+        let stuck = stepped == from && scanned.records.is_empty();
+        if take(scanned.records, &read, position.end, &mut left, &mut result) || stuck {
             break;
         }
         from = stepped.max(result.next);
         result.next = from;
-        if !result.records.is_empty() && left == 0 {
+        if result.records.len() >= read.max_records || !result.records.is_empty() && left == 0 {
             break;
         }
     }
     Ok(result)
 }
 
-/// Takes records from `chunks` until a limit is reached; true if one is.
-fn take(
-    chunks: &[Chunk],
-    read: &Read,
-    end: Offset,
-    left: &mut usize,
-    result: &mut ReadResult,
-) -> Result<bool, ReadError> {
+/// The records of cached chunks from offset `from` on.
+fn records_of(chunks: &[Chunk], from: Offset) -> Result<Scanned, ReadError> {
+    let mut scanned = Scanned { records: Vec::new(), next: from };
     for chunk in chunks {
         let mut seen = 0;
         for record in Records::new(chunk.first, chunk.bytes.clone()) {
             seen += 1;
-            if record.offset < result.next || record.offset >= end {
-                continue;
-            }
-            if record.time >= read.not_before {
-                if result.records.len() >= read.max_records || !fits(&record, left, result.records.is_empty()) {
-                    return Ok(true);
-                }
-                result.next = record.offset + 1;
-                result.records.push(record);
-            } else {
-                result.next = record.offset + 1;
+            if record.offset >= from {
+                scanned.records.push(record);
             }
         }
         if seen != chunk.count {
-            return Err(ReadError::Corrupt(format!("records at offset {} cannot be decoded", chunk.first).into()));
+            return Err(ReadError::Corrupt(undecodable(chunk.first).into()));
         }
+        scanned.next = chunk.first + u64::from(chunk.count);
     }
-    Ok(false)
+    Ok(scanned)
+}
+
+fn undecodable(first: Offset) -> String {
+    format!("records at offset {first} cannot be decoded")
+}
+
+/// Takes records until a limit is reached; true if one is.
+fn take(records: Vec<Record>, read: &Read, end: Offset, left: &mut usize, result: &mut ReadResult) -> bool {
+    for record in records {
+        if record.offset >= end {
+            continue;
+        }
+        if record.time < read.not_before {
+            result.next = record.offset + 1;
+            continue;
+        }
+        if result.records.len() >= read.max_records || !fits(&record, left, result.records.is_empty()) {
+            return true;
+        }
+        result.next = record.offset + 1;
+        result.records.push(record);
+    }
+    false
 }
 
 fn fits(record: &Record, left: &mut usize, first: bool) -> bool {
@@ -183,7 +188,7 @@ async fn from_files(stream: &Arc<Stream>, shard: ShardIndex, from: Offset, until
             // A trim may have dropped the file under the read: then the floor tells.
             let floor = position_of(stream, shard)?.floor;
             if floor > from {
-                return Ok(Scanned { next: floor, chunks: Vec::new() });
+                return Ok(Scanned { next: floor, records: Vec::new() });
             }
             Err(match e {
                 ScanError::Damaged(what) => {
@@ -196,7 +201,7 @@ async fn from_files(stream: &Arc<Stream>, shard: ShardIndex, from: Offset, until
     }
 }
 
-/// Reads a shard's chunks from `from` on, over segments.
+/// Reads a shard's records from `from` on, over segments.
 fn scan_shard(stream: &Arc<Stream>, shard: ShardIndex, from: Offset, until: Until) -> Result<Scanned, ScanError> {
     let mut scan = Scan { found: Filler::new(&stream.shared.buffers), bytes: 0, records: 0, next: from };
     match scan_segments(stream, shard, until, &mut scan) {
@@ -204,7 +209,7 @@ fn scan_shard(stream: &Arc<Stream>, shard: ShardIndex, from: Offset, until: Unti
         Err(ScanError::Damaged(_)) if !scan.found.is_empty() => {}
         other => other?,
     }
-    Ok(Scanned { next: scan.next, chunks: scan.found.finish() })
+    Ok(Scanned { next: scan.next, records: scan.found.finish() })
 }
 
 fn scan_segments(stream: &Arc<Stream>, shard: ShardIndex, until: Until, scan: &mut Scan<'_>) -> Result<(), ScanError> {
@@ -261,7 +266,10 @@ fn scan_part(shard: ShardIndex, part: &Part, until: Until, scan: &mut Scan<'_>) 
                         let what = format!("shard {shard}: the block at offset {} is damaged", block.first);
                         return Err(ScanError::Damaged(format!("segment {}: {what}", part.number)));
                     }
-                    scan.found.keep(block);
+                    if !scan.found.keep(block, scan.next) {
+                        let what = undecodable(block.first);
+                        return Err(ScanError::Damaged(format!("segment {}: shard {shard}: {what}", part.number)));
+                    }
                     scan.count(block);
                 }
                 BlockKind::Fence | BlockKind::Hole => scan.next = block.end(),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::{Offset, ShardIndex, TimeMs};
+use crate::{Offset, ShardIndex};
 
 /// A run of encoded records of one shard.
 #[derive(Clone, Debug)]
@@ -14,7 +14,6 @@ pub(crate) struct Chunk {
     pub(crate) shard: ShardIndex,
     pub(crate) first: Offset,
     pub(crate) count: u32,
-    pub(crate) time_last: TimeMs,
     pub(crate) bytes: Bytes,
 }
 
@@ -125,7 +124,7 @@ mod tests {
     use super::*;
 
     fn chunk(shard: ShardIndex, first: Offset, count: u32) -> Chunk {
-        Chunk { shard, first, count, time_last: 0, bytes: Bytes::from(vec![0; 1000]) }
+        Chunk { shard, first, count, bytes: Bytes::from(vec![0; 1000]) }
     }
 
     #[test]

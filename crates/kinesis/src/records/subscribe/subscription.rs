@@ -170,7 +170,7 @@ impl Subscription {
         }
         let size = if tokens.is_zero() { EVENT } else { GLANCE };
         let horizon = horizon(&self.env.clock, &self.stream.view().record);
-        let page = read_page(&self.stream, &self.shard, horizon, self.position, size).await?;
+        let mut page = read_page(&self.stream, &self.shard, horizon, self.position, size).await?;
         self.is_caught_up = page.records.is_empty();
         if self.is_caught_up {
             // What has expired, or lies before the position, is not looked at again.
@@ -191,8 +191,8 @@ impl Subscription {
                 _ => Step::Wait(tokens.min(until_heartbeat)),
             });
         }
-        let (records, bytes) = encode(&page, &self.stream, &self.shard)?;
         let behind = behind(&page);
+        let (records, bytes) = encode(std::mem::take(&mut page.records), &self.shard);
         self.place.throttle.charge(self.rate, bytes, self.env.clock.monotonic());
         self.meter.pushed(&self.stream, self.shard.index, &self.consumer.name, records.len() as u64, bytes, behind);
         self.position = Position::of_offset(self.shard.create_second, self.shard.index, page.next);

@@ -208,6 +208,8 @@ fn read_run(old: &dyn DiskFile, run: &[Piece]) -> io::Result<Option<Vec<Block>>>
             Some((last, bodies))
                 if last.kind == BlockKind::Records
                     && piece.entry.kind == BlockKind::Records
+                    // Runs of several shards may share a commit.
+                    && last.shard == piece.entry.shard
                     && last.end() == piece.entry.first =>
             {
                 last.count += piece.entry.count;
