@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use millstream_harness::{Endpoint, Kinesis, Server};
+use serde_json::json;
 
 use crate::ceilings::disk::Disk;
 use crate::contestants::{Contestant, endpoint};
@@ -14,6 +15,10 @@ use crate::process::Process;
 pub const STREAM: &str = "bench";
 /// Its shards, where the scenario is not about them.
 pub const SHARDS: u32 = 4;
+/// The largest record of a stream that is not told otherwise.
+const RECORD_BYTES: usize = 1 << 20;
+/// The largest data and key that a stream can be told to take together.
+const LARGEST_RECORD: usize = 10 << 20;
 const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// How much is measured.
@@ -117,8 +122,23 @@ impl Context {
     /// # Errors
     /// When it does not start or the stream cannot be made.
     pub async fn start_with(&self, who: &Contestant, shards: u32) -> Result<Running, BenchError> {
+        self.start_for(who, shards, 0).await
+    }
+
+    /// As [`Context::start_with`], for records of so many bytes: streams take 1 MiB at the most unless they are told
+    /// otherwise.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn start_for(&self, who: &Contestant, shards: u32, record_bytes: usize) -> Result<Running, BenchError> {
         let running = self.start(who)?;
-        Kinesis::open(&running.endpoint).await?.create_stream(STREAM, shards).await?;
+        let mut kinesis = Kinesis::open(&running.endpoint).await?;
+        let mut input = json!({ "StreamName": STREAM, "ShardCount": shards });
+        if record_bytes > RECORD_BYTES {
+            input["MaxRecordSizeInKiB"] = json!(LARGEST_RECORD >> 10);
+        }
+        kinesis.call("CreateStream", &input).await?;
+        kinesis.wait_active(STREAM).await?;
         Ok(running)
     }
 

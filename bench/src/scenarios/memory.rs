@@ -24,7 +24,8 @@ use crate::subscription::Subscription;
 
 const MB: f64 = 1e6;
 const MIB: usize = 1 << 20;
-const LARGE: Shape = Shape::single(10 * MIB);
+/// A stream's limit is for data and key together.
+const LARGE: Shape = Shape::single(10 * MIB - 64);
 const LARGE_PUT: Way = Way { operation: Operation::PutRecord, codec: Codec::Json, protocol: Protocol::Http1 };
 const PEAK: &str = "peak resident memory";
 /// How long a new connection may take to its first answer.
@@ -175,7 +176,7 @@ async fn stalled(context: &Context, scenario: &mut Scenario, count: usize, shard
 
 /// Readers that all ask for 10 MiB and read nothing until all have asked.
 async fn reads(context: &Context, scenario: &mut Scenario, count: usize) -> Result<(), BenchError> {
-    let running = context.start_with(context.subject()?, 1).await?;
+    let running = context.start_for(context.subject()?, 1, LARGE.counted_bytes()).await?;
     let (payload, ledger) = (Payload::new(LARGE), Ledger::default());
     let clients = Client::open(&running.endpoint, Protocol::Http1, 1).await?;
     for mut putter in Putter::new(clients, LARGE_PUT, STREAM, &payload, &ledger)? {
@@ -209,7 +210,7 @@ async fn reads(context: &Context, scenario: &mut Scenario, count: usize) -> Resu
 }
 
 async fn puts(context: &Context, scenario: &mut Scenario, count: usize) -> Result<(), BenchError> {
-    let running = context.start_with(context.subject()?, 4).await?;
+    let running = context.start_for(context.subject()?, 4, LARGE.counted_bytes()).await?;
     let (payload, ledger) = (Payload::new(LARGE), Ledger::default());
     let clients = Client::open(&running.endpoint, Protocol::Http1, count).await?;
     let putters = Putter::new(clients, LARGE_PUT, STREAM, &payload, &ledger)?;

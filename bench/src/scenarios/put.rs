@@ -38,6 +38,8 @@ pub struct Puts {
 }
 
 const KIB: usize = 1024;
+/// A stream's limit is for data and key together.
+const LARGE: usize = 10 * KIB * KIB - 64;
 const MANY: Shape = Shape { per_request: 500, record_bytes: KIB };
 const SMALL: Shape = Shape { per_request: 500, record_bytes: 100 };
 const JSON: Way = Way { operation: Operation::PutRecord, codec: Codec::Json, protocol: Protocol::Http1 };
@@ -59,8 +61,8 @@ pub const ALL: [Puts; 13] = [
     puts!("put-record-1k-16", "PutRecord 1 KB, 16 connections", Shape::single(KIB), JSON, 16),
     puts!("put-record-1k-64", "PutRecord 1 KB, 64 connections", Shape::single(KIB), JSON, 64),
     puts!("put-record-1k-256", "PutRecord 1 KB, 256 connections", Shape::single(KIB), JSON, 256),
-    puts!("put-record-1m-4", "PutRecord 1 MiB, 4 connections", Shape::single(KIB * KIB), JSON, 4),
-    puts!("put-record-10m-4", "PutRecord 10 MiB, 4 connections", Shape::single(10 * KIB * KIB), JSON, 4),
+    puts!("put-record-1m-4", "PutRecord 1 MiB, 4 connections", Shape::single(KIB * KIB - 64), JSON, 4),
+    puts!("put-record-10m-4", "PutRecord 10 MiB, 4 connections", Shape::single(LARGE), JSON, 4),
     puts!("put-records-1k-4-cbor", "PutRecords 500 × 1 KB, 4 connections, CBOR", MANY, Way { codec: Codec::Cbor, ..JSON_MANY }, 4),
     puts!("put-record-1k-64-cbor", "PutRecord 1 KB, 64 connections, CBOR", Shape::single(KIB), Way { codec: Codec::Cbor, ..JSON }, 64),
     puts!("put-records-1k-4-http2", "PutRecords 500 × 1 KB, 4 streams of HTTP/2", MANY, Way { protocol: Protocol::Http2, ..JSON_MANY }, 4),
@@ -72,7 +74,7 @@ impl Puts {
     fn can(&self, who: &Contestant) -> bool {
         (self.way.codec == Codec::Json || who.can(Ability::Cbor))
             && (self.way.protocol == Protocol::Http1 || who.can(Ability::Http2))
-            && (self.shape.record_bytes <= KIB * KIB || who.can(Ability::LargeRecords))
+            && (self.shape.counted_bytes() <= KIB * KIB || who.can(Ability::LargeRecords))
     }
 
     /// Runs all rounds.
@@ -123,7 +125,7 @@ impl Puts {
         payload: &std::rc::Rc<Payload>,
         round: usize,
     ) -> Result<(Sample, Vec<u8>), BenchError> {
-        let running = context.start_with(who, SHARDS).await?;
+        let running = context.start_for(who, SHARDS, self.shape.counted_bytes()).await?;
         let ledger = Ledger::default();
         let (tally, answer) = self.load(context, &running, payload, &ledger).await?;
         let mut sample = tally.sample(round);

@@ -168,6 +168,12 @@ impl Fault {
         }
     }
 
+    /// Whether the client was told to slow down.
+    pub(crate) fn is_throttling(&self) -> bool {
+        let Fault::Error { error, .. } = self else { return false };
+        matches!(error.code, ErrorCode::ProvisionedThroughputExceededException | ErrorCode::LimitExceededException)
+    }
+
     /// What a log line may say about it: not what a client sent, which can be secret.
     pub(crate) fn detail(&self) -> String {
         match self {
