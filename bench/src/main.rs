@@ -22,6 +22,7 @@ mod machine;
 mod pace;
 mod payload;
 mod process;
+mod render;
 mod requests;
 mod results;
 mod run;
@@ -49,6 +50,8 @@ struct Arguments {
 enum Command {
     /// Run scenarios and write their results as JSON
     Run(Run),
+    /// Make tables and plots of results
+    Render(render::Render),
     /// List the scenarios with the smallest set that each belongs to
     List,
     /// Answer the same to every request; `run` starts this to see what HTTP alone costs
@@ -77,6 +80,9 @@ struct Run {
     /// A peer, as ID=PROGRAM; again for each.
     #[arg(long = "peer", value_name = "ID=PROGRAM")]
     peers: Vec<String>,
+    /// A peer that cannot be measured and why, as ID=REASON; the results say so.
+    #[arg(long, value_name = "ID=REASON")]
+    absent: Vec<String>,
     /// Where data is written, also by the raw loops; it decides which disk is measured.
     #[arg(long, default_value = "target/bench")]
     dir: PathBuf,
@@ -97,6 +103,7 @@ struct Run {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Render(arguments) => render::run(&arguments).map(|()| true),
         Command::List => {
             for entry in scenarios::all() {
                 println!("{:<28} {:<8} {}", entry.id, entry.from.name(), entry.name);

@@ -21,6 +21,8 @@ pub struct Results {
     pub settings: Settings,
     /// Who took part, ceilings included, in the order in which tables should show them.
     pub contestants: Vec<Contestant>,
+    /// Who was to take part and could not.
+    pub absent: Vec<Absent>,
     /// What was measured, in the order of the run.
     pub scenarios: Vec<Scenario>,
 }
@@ -84,6 +86,15 @@ pub struct Contestant {
     pub version: Option<String>,
     /// Where it keeps records and when they are on disk, in a few words: `fdatasync before the answer`, `memory only`.
     pub keeps: String,
+}
+
+/// A peer that was not measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absent {
+    /// Its [`Contestant::id`].
+    pub id: String,
+    /// Why, e.g. what its installation said.
+    pub reason: String,
 }
 
 /// One way to load a server, or one property of it.
@@ -313,6 +324,7 @@ mod tests {
                 version: None,
                 keeps: String::new(),
             }],
+            absent: Vec::new(),
             scenarios: vec![Scenario {
                 id: "x".to_owned(),
                 group: "put".to_owned(),

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::BenchError;
 use crate::goals::{CONSTANT, RAW, RAW_READ, SUBJECT};
 use crate::machine;
-use crate::results::{self, FORMAT, Results, Role, Settings};
+use crate::results::{self, Absent, FORMAT, Results, Role, Settings};
 use crate::scenarios::{self, Entry};
 
 /// Runs what the command line asks for; whether Millstream came through without a failure.
@@ -34,6 +34,7 @@ pub fn run(arguments: &Run) -> Result<bool, BenchError> {
             commit: arguments.commit.clone(),
         },
         contestants: context.contestants.iter().map(|who| who.about().clone()).chain(ceilings()).collect(),
+        absent: arguments.absent.iter().map(|absent| absent_of(absent)).collect(),
         scenarios: Vec::new(),
     };
     let began = Instant::now();
@@ -76,6 +77,11 @@ pub fn run(arguments: &Run) -> Result<bool, BenchError> {
     }
     println!("{:.0} s; results in {}", began.elapsed().as_secs_f64(), arguments.json.display());
     Ok(good)
+}
+
+fn absent_of(argument: &str) -> Absent {
+    let (id, reason) = argument.split_once('=').unwrap_or((argument, "no reason was given"));
+    Absent { id: id.to_owned(), reason: reason.to_owned() }
 }
 
 fn chosen(arguments: &Run) -> Result<Vec<Entry>, BenchError> {
