@@ -232,6 +232,4 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-mod instructions;
-#[cfg(test)]
 mod tests;

@@ -1,4 +1,3 @@
-mod instructions;
 mod put;
 mod read;
 mod reshard;

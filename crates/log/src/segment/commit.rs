@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -12,18 +13,15 @@ use parking_lot::Mutex;
 use super::format::{BlockEntry, BlockKind, crc32c_of};
 use super::tail::Chunk;
 use crate::batch::{Batch, ShardBatch};
-use crate::wakers::{Ticket, Wakers};
 use crate::{AppendError, ShardIndex, TimeMs};
 
 /// A shard's part of a batch is copied behind its forerunners below this size, and kept as its own buffer above it.
 const COPY_BELOW: usize = 16 << 10;
 
-/// A commit of this many bytes of records, or of this many batches, is written without waiting for more: a sync costs
-/// little beside them, and writing them meanwhile gains more.
-const LARGE_BYTES: usize = 256 << 10;
-const LARGE_BATCHES: usize = 16;
-
 /// What every batch of a commit waits for.
+///
+/// Waking a task of another thread's runtime costs a system call, waking one of the same runtime does not. So of the tasks
+/// that wait on one thread only the first is woken from here; when it is polled, on that thread, it wakes the others.
 #[derive(Default)]
 pub(crate) struct Outcome {
     state: Mutex<OutcomeState>,
@@ -32,7 +30,52 @@ pub(crate) struct Outcome {
 #[derive(Default)]
 struct OutcomeState {
     result: Option<Result<(), AppendError>>,
-    wakers: Wakers,
+    groups: Vec<Group>,
+}
+
+/// The tasks that wait on one thread.
+struct Group {
+    thread: u64,
+    waiting: Vec<(u64, Waker)>,
+}
+
+/// A number for the present thread.
+fn thread_key() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    thread_local! {
+        static KEY: u64 = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    KEY.with(|key| *key)
+}
+
+impl OutcomeState {
+    fn take_group(&mut self, thread: u64) -> Vec<(u64, Waker)> {
+        let group = self.groups.iter_mut().find(|g| g.thread == thread);
+        group.map(|g| std::mem::take(&mut g.waiting)).unwrap_or_default()
+    }
+
+    /// Adds a waiting task's waker, or replaces the one it had.
+    fn register(&mut self, thread: u64, id: u64, waker: &Waker, known: bool) {
+        let group = match self.groups.iter().position(|g| g.thread == thread) {
+            Some(at) => &mut self.groups[at],
+            None => {
+                self.groups.push(Group { thread, waiting: Vec::new() });
+                let last = self.groups.len() - 1;
+                &mut self.groups[last]
+            }
+        };
+        let old = if known { group.waiting.iter_mut().find(|(other, _)| *other == id) } else { None };
+        match old {
+            Some((_, old)) => old.clone_from(waker),
+            None => group.waiting.push((id, waker.clone())),
+        }
+    }
+
+    fn forget(&mut self, thread: u64, id: u64) {
+        if let Some(group) = self.groups.iter_mut().find(|g| g.thread == thread) {
+            group.waiting.retain(|(other, _)| *other != id);
+        }
+    }
 }
 
 impl Outcome {
@@ -41,7 +84,7 @@ impl Outcome {
         let first: Vec<Waker> = {
             let mut state = self.state.lock();
             state.result = Some(result);
-            state.wakers.firsts()
+            state.groups.iter_mut().filter_map(|g| g.waiting.pop()).map(|(_, waker)| waker).collect()
         };
         for waker in first {
             waker.wake();
@@ -52,27 +95,30 @@ impl Outcome {
 /// Resolves when the commit has its outcome.
 pub(crate) struct Committed {
     outcome: Arc<Outcome>,
-    ticket: Option<Ticket>,
+    /// Thread and number under which it waits.
+    registered: Option<(u64, u64)>,
 }
 
 impl Committed {
     pub(crate) fn new(outcome: Arc<Outcome>) -> Committed {
-        Committed { outcome, ticket: None }
+        Committed { outcome, registered: None }
     }
 
     /// Wakes those that count on this one, if the outcome is there; else stops waiting.
     fn leave(&mut self) {
-        let Some(ticket) = self.ticket.take() else { return };
+        let Some((thread, id)) = self.registered.take() else { return };
         let others = {
             let mut state = self.outcome.state.lock();
             if state.result.is_some() {
-                state.wakers.take(ticket)
+                state.take_group(thread)
             } else {
-                state.wakers.forget(ticket);
+                state.forget(thread, id);
                 Vec::new()
             }
         };
-        others.into_iter().for_each(Waker::wake);
+        for (_, waker) in others {
+            waker.wake();
+        }
     }
 }
 
@@ -80,7 +126,8 @@ impl Future for Committed {
     type Output = Result<(), AppendError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let known = self.ticket;
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let registered = self.registered;
         let mut state = self.outcome.state.lock();
         match &state.result {
             Some(result) => {
@@ -90,9 +137,10 @@ impl Future for Committed {
                 Poll::Ready(result)
             }
             None => {
-                let ticket = state.wakers.wait(known, context.waker());
+                let (thread, id) = registered.unwrap_or_else(|| (thread_key(), NEXT.fetch_add(1, Ordering::Relaxed)));
+                state.register(thread, id, context.waker(), registered.is_some());
                 drop(state);
-                self.ticket = Some(ticket);
+                self.registered = Some((thread, id));
                 Poll::Pending
             }
         }
@@ -114,9 +162,6 @@ pub(crate) struct OpenCommit {
     /// Blocks without records: closings, fences, trims, descriptors.
     control: Vec<(BlockEntry, Bytes)>,
     bytes: usize,
-    batches: usize,
-    /// Whether it is to be written as soon as the writer is free. Until then more may join.
-    pub(crate) due: bool,
     pub(crate) outcome: Arc<Outcome>,
 }
 
@@ -139,6 +184,7 @@ impl OpenBlock {
                 shard: self.shard,
                 first: self.first + u64::from(self.count - self.small_count),
                 count: self.small_count,
+                time_last: self.time_last,
                 bytes: Bytes::from(std::mem::take(&mut self.small)),
             });
             self.small_count = 0;
@@ -155,16 +201,6 @@ impl OpenCommit {
     /// Whether closings, trims or descriptors are in it.
     pub(crate) fn has_control(&self) -> bool {
         !self.control.is_empty()
-    }
-
-    /// Whether waiting for more would gain nothing.
-    pub(crate) fn is_large(&self) -> bool {
-        self.bytes >= LARGE_BYTES || self.batches >= LARGE_BATCHES
-    }
-
-    /// Batches in it.
-    pub(crate) fn batches(&self) -> usize {
-        self.batches
     }
 
     /// Bytes of records.
@@ -210,6 +246,7 @@ impl OpenCommit {
                 shard: batch.shard,
                 first,
                 count: batch.count,
+                time_last: time,
                 bytes: Bytes::from(batch.encoded),
             });
             block.count += batch.count;
@@ -277,7 +314,6 @@ pub(crate) fn join(
     mut first_of: impl FnMut(&ShardBatch) -> (u64, TimeMs),
 ) -> Vec<crate::AppendedShard> {
     let mut appended = Vec::with_capacity(batch.shards.len());
-    open.batches += 1;
     for part in batch.shards {
         let (first, time) = first_of(&part);
         appended.push(crate::AppendedShard { shard: part.shard, first, time });

@@ -2,10 +2,7 @@
 //!
 //! A stream with many shards writes commits in which each shard has a little; reading one shard back then means
 //! reading all of them. A segment like that is copied once, in the background: each shard's blocks come together into large
-//! ones. The result is an ordinary segment (same number, same range of commit numbers), so nothing else knows; its footer
-//! says that it is sorted.
-
-mod queue;
+//! ones. The result is an ordinary segment (same number, same range of commit numbers), so nothing else knows.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -14,14 +11,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_env::{DiskFile, OpenMode};
 
-pub(crate) use queue::Queue;
-
 use super::format::{
     BlockEntry, BlockKind, COMMIT_ALIGN, CommitHead, Footer, SegmentHeader, align_up, crc32c, crc32c_of,
 };
 use super::index::SparseIndex;
 use super::recovery::{Chain, chain};
-use super::scan::{ScanError, read_footer, read_header};
 use super::stream::Stream;
 use super::{Durability, segment_name};
 use crate::ShardIndex;
@@ -57,34 +51,18 @@ fn is_scattered(chain: &Chain) -> bool {
     shards.len() >= SHARDS_MIN && count > 4 * shards.len() as u64 && bytes / count < BLOCK_MAX
 }
 
-/// Whether a segment with such a footer may be worth a copy.
-pub(crate) fn may_be_scattered(footer: &Footer) -> bool {
-    !footer.sorted && footer.index.len() >= SHARDS_MIN
-}
-
-/// What became of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Regrouped {
-    Sorted,
-    /// It would help no reader, the segment is damaged or gone.
-    AsItWas,
-}
-
 /// Regroups a sealed segment if that helps its readers. The old file stays in use if anything goes wrong.
-fn regroup(stream: &Arc<Stream>, number: u64) -> Result<Regrouped, ScanError> {
-    let path = stream.dir.join(segment_name(number));
-    let old = stream.shared.files.get((stream.key, number), &path)?;
-    let (header, start) = read_header(&*old)?;
-    let header = &header;
-    let Some(footer) = read_footer(&*old, header.salt)? else { return Ok(Regrouped::AsItWas) };
-    let footer = &footer;
-    if stream.shared.config.durability == Durability::None || !may_be_scattered(footer) {
-        return Ok(Regrouped::AsItWas);
+pub(crate) fn regroup(stream: &Arc<Stream>, header: &SegmentHeader, footer: &Footer) -> io::Result<()> {
+    if stream.shared.config.durability == Durability::None || footer.index.len() < SHARDS_MIN {
+        return Ok(());
     }
+    let path = stream.dir.join(segment_name(header.number));
+    let old = stream.shared.files.get((stream.key, header.number), &path)?;
+    let start = header.encode().len() as u64;
     let chain = chain(&*old, header, start, footer.end, Some(footer.next_commit))?;
     let commits = footer.next_commit - header.first_commit;
     if !chain.missing.is_empty() || !is_scattered(&chain) {
-        return Ok(Regrouped::AsItWas);
+        return Ok(());
     }
     // The range of commit numbers stays: several runs share a commit, or some commits are empty.
     let mut runs = runs_of(&chain).into_iter();
@@ -100,7 +78,7 @@ fn regroup(stream: &Arc<Stream>, number: u64) -> Result<Regrouped, ScanError> {
     let copied = copy(&*old, &*new, header, footer, &runs);
     if !matches!(copied, Ok(true)) {
         disk.remove_file(&temporary)?;
-        return Ok(copied.map(|_| Regrouped::AsItWas)?);
+        return copied.map(|_| ());
     }
     let swapped = stream.if_open(|log| {
         // A trim may have dropped the segment meanwhile.
@@ -110,14 +88,10 @@ fn regroup(stream: &Arc<Stream>, number: u64) -> Result<Regrouped, ScanError> {
         Some(Ok(true)) => {
             stream.shared.files.forget((stream.key, header.number));
             stream.shared.metas.forget((stream.key, header.number));
-            disk.sync_dir(&stream.dir)?;
-            Ok(Regrouped::Sorted)
+            disk.sync_dir(&stream.dir)
         }
-        Some(Err(e)) => Err(e.into()),
-        Some(Ok(false)) | None => {
-            disk.remove_file(&temporary)?;
-            Ok(Regrouped::AsItWas)
-        }
+        Some(Err(e)) => Err(e),
+        Some(Ok(false)) | None => disk.remove_file(&temporary),
     }
 }
 
@@ -188,7 +162,7 @@ fn copy(
         position = align_up(position + head.total(), COMMIT_ALIGN);
     }
     new.set_len(position)?;
-    let footer = Footer { next_commit: footer.next_commit, end: position, index: index.entries(), sorted: true };
+    let footer = Footer { next_commit: footer.next_commit, end: position, index: index.entries() };
     new.write_all_at(&[IoSlice::new(&footer.encode(header.salt))], position)?;
     new.sync_data()?;
     Ok(true)
@@ -208,8 +182,6 @@ fn read_run(old: &dyn DiskFile, run: &[Piece]) -> io::Result<Option<Vec<Block>>>
             Some((last, bodies))
                 if last.kind == BlockKind::Records
                     && piece.entry.kind == BlockKind::Records
-                    // Runs of several shards may share a commit.
-                    && last.shard == piece.entry.shard
                     && last.end() == piece.entry.first =>
             {
                 last.count += piece.entry.count;
