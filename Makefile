@@ -11,11 +11,13 @@ SEED   ?=
 DATA   ?= data
 # More flags for `millstream serve`.
 RUN_ARGS ?=
+# Set by who takes what `make bench-instructions` counts for the new figures.
+ACCEPT ?=
 
-.PHONY: help run build check test crash bench bench-quick tools fmt clean-tools
+.PHONY: help run build check test crash bench bench-quick bench-full bench-render bench-instructions tools fmt clean-tools
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run RUN_ARGS='--limits none'    passes flags to 'millstream serve'"
 	@echo "  make crash ROUNDS=50 SEED=7          repeats the rounds of one seed"
@@ -40,11 +42,20 @@ crash: ## kill -9 the real server ROUNDS times under load and verify what it kep
 	$(CARGO) build --locked --release -p millstream -p millstream-crash
 	target/release/millstream-crash --server target/release/millstream --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
-bench: ## figures against a raw disk loop and ferrokinesis, written to docs/performance.md
+bench: ## figures beside the machine's limits and other emulators, within half an hour; written into docs
 	$(PYTHON) bench/run.py
 
-bench-quick: ## the same comparison in about two minutes; prints, writes nothing into docs
-	$(PYTHON) bench/run.py --quick
+bench-quick: ## some of them in about two minutes; prints, writes nothing into docs
+	$(PYTHON) bench/run.py --set quick
+
+bench-full: ## every scenario beside every emulator that the registries have, for hours; written into docs
+	$(PYTHON) bench/run.py --set full
+
+bench-render: ## tables and plots anew from docs/figures.json, without measuring
+	$(CARGO) run --quiet --locked --release -p millstream-bench -- render --docs docs
+
+bench-instructions: ## count the instructions of the hot pieces, compare with bench/instructions.toml (ACCEPT=1: write it)
+	$(PYTHON) bench/instructions.py $(if $(ACCEPT),--accept)
 
 tools: ## install what the tests need, pinned, into ./.tools
 	$(PYTHON) tests/tools.py all

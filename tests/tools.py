@@ -8,6 +8,7 @@ one whose installation was interrupted has no stamp and is installed again. Use 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -209,8 +210,44 @@ def cargo_deny() -> Path:
 
 
 def ferrokinesis() -> Path:
-    """The peer of the benchmark, with its own release profile."""
+    """A peer of the benchmark, with its own release profile."""
     return cargo_install("ferrokinesis", FERROKINESIS_VERSION)
+
+
+def bench_peers() -> Path:
+    """The folder with the Node packages of bench/peers: the benchmark's peers from npm."""
+    return node_packages("bench-peers", ROOT / "bench" / "peers")
+
+
+def kinesalite() -> Path:
+    """A peer of the benchmark."""
+    return bench_peers() / "node_modules" / "kinesalite" / "cli.js"
+
+
+def kinesis_local() -> Path:
+    """kinesis-mock, as npm has it; a peer of the benchmark."""
+    return bench_peers() / "node_modules" / "kinesis-local" / "main.js"
+
+
+# The peers of the benchmark by their ids there: the version that is pinned, and what installs it.
+BENCH_PEERS: dict[str, tuple[Callable[[], str], Callable[[], Path]]] = {
+    "ferrokinesis": (lambda: FERROKINESIS_VERSION, ferrokinesis),
+    "ferrokinesis-state-dir": (lambda: FERROKINESIS_VERSION, ferrokinesis),
+    "kinesalite": (lambda: node_version("kinesalite"), kinesalite),
+    "kinesis-local": (lambda: node_version("kinesis-local"), kinesis_local),
+    "moto": (lambda: requirement("moto", ROOT / "tests" / "java" / "requirements.txt"), moto),
+}
+
+
+def node_version(package: str) -> str:
+    """The version of a package in bench/peers."""
+    return json.loads((ROOT / "bench" / "peers" / "package.json").read_text())["dependencies"][package]
+
+
+def requirement(package: str, requirements: Path) -> str:
+    """The version of a package in a list of requirements."""
+    lines = (line.split("==") for line in requirements.read_text().splitlines() if line.startswith(f"{package}=="))
+    return next(lines)[1].strip()
 
 
 NEEDED_BY_TESTS: dict[str, Callable[[], Path]] = {
@@ -229,7 +266,7 @@ NEEDED_BY_TESTS: dict[str, Callable[[], Path]] = {
 
 
 def main(names: list[str]) -> int:
-    known = {**NEEDED_BY_TESTS, "ferrokinesis": ferrokinesis}
+    known = {**NEEDED_BY_TESTS, **{name: install for name, (_, install) in BENCH_PEERS.items()}}
     wanted = list(NEEDED_BY_TESTS) if names in ([], ["all"]) else names
     for name in wanted:
         if name not in known:

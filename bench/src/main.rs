@@ -1,66 +1,121 @@
-//! Measures the running server beside a raw disk loop and a peer, and checks every answer.
+//! Loads the running server beside what the machine gives and beside its peers, and checks every answer.
 //!
-//! Each measurement starts a fresh server, loads it in a closed loop (a connection sends its next request when it has
-//! the answer to the last), verifies every answer and reads everything back. Rounds are interleaved: in each, every
-//! scenario is measured for every contestant, one after the other, so that a disk or machine that changes its mood
-//! changes it for all of them. Reported are medians with their spread, and ratios of medians.
+//! Each measurement starts a fresh server, loads it, verifies every answer and reads everything back. Within a scenario
+//! rounds are interleaved: in each, the raw disk, the server that only answers, Millstream and every peer are measured
+//! one after the other, so that a disk or machine that changes its mood changes it for all of them. Results are written
+//! as JSON (see [`results`]) after every scenario.
 
 // This program measures the real clock, the real disk and real processes.
 #![allow(clippy::disallowed_methods)]
 
-mod contestant;
-mod endurance;
+mod answers;
+mod callers;
+mod ceilings;
+mod client;
+mod contestants;
+mod context;
+mod engine;
 mod error;
-mod load;
-mod raw;
-mod readback;
-mod report;
+mod goals;
+mod ledger;
+mod machine;
+mod pace;
+mod payload;
+mod process;
+mod render;
 mod requests;
-mod throughput;
+mod results;
+mod run;
+mod scenarios;
+mod subscription;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 
-use crate::contestant::Contestant;
+use crate::ceilings::constant;
+use crate::context::Set;
 use crate::error::BenchError;
-use crate::report::Report;
 
 /// The command line.
 #[derive(Debug, Parser)]
-#[command(name = "millstream-bench", about = "Measures the server beside a raw disk loop and a peer")]
+#[command(name = "millstream-bench", about = "Measures the server beside the machine's limits and its peers")]
 struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run scenarios and write their results as JSON
+    Run(Run),
+    /// Make tables and plots of results
+    Render(render::Render),
+    /// List the scenarios with the smallest set that each belongs to
+    List,
+    /// Answer the same to every request; `run` starts this to see what HTTP alone costs
+    Constant {
+        /// The file with the answer.
+        #[arg(long)]
+        answer: PathBuf,
+        /// Its content type.
+        #[arg(long)]
+        content_type: String,
+    },
+}
+
+/// What to measure, and how.
+#[derive(Debug, Args)]
+struct Run {
+    /// How much: about two minutes, at most half an hour, or everything.
+    #[arg(long, value_enum, default_value_t = Set::Default)]
+    set: Set,
+    /// Only these scenarios, by their ids or the beginnings of them, whatever their set.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
     /// The server's binary, built for release.
     #[arg(long, default_value = "target/release/millstream")]
     server: PathBuf,
-    /// ferrokinesis' binary; without it there is no peer.
-    #[arg(long)]
-    peer: Option<PathBuf>,
-    /// Where data is written, also by the raw loop; it decides which disk is measured.
+    /// A peer, as ID=PROGRAM; again for each.
+    #[arg(long = "peer", value_name = "ID=PROGRAM")]
+    peers: Vec<String>,
+    /// A peer that cannot be measured and why, as ID=REASON; the results say so.
+    #[arg(long, value_name = "ID=REASON")]
+    absent: Vec<String>,
+    /// Where data is written, also by the raw loops; it decides which disk is measured.
     #[arg(long, default_value = "target/bench")]
     dir: PathBuf,
-    /// Rounds of all scenarios.
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Seconds that a measurement lasts, after its warm-up.
-    #[arg(long, default_value_t = 5)]
-    seconds: u64,
-    /// Records of 1 KB for the endurance part (memory, start-up time); 0 leaves it out.
-    #[arg(long, default_value_t = 5_000_000)]
-    records: u64,
-    /// Writes the results there as JSON.
+    /// Interleaved rounds, instead of the set's (1, 5 or 5).
     #[arg(long)]
-    json: Option<PathBuf>,
-    /// Puts the tables into this document, between its marks.
+    rounds: Option<usize>,
+    /// Seconds that a load counts, instead of the set's (2, 2 or 5).
     #[arg(long)]
-    markdown: Option<PathBuf>,
+    seconds: Option<f64>,
+    /// The commit that is measured, for the record.
+    #[arg(long)]
+    commit: Option<String>,
+    /// Where the results go.
+    #[arg(long, default_value = "target/bench.json")]
+    json: PathBuf,
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Render(arguments) => render::run(&arguments).map(|()| true),
+        Command::List => {
+            for entry in scenarios::all() {
+                println!("{:<28} {:<8} {}", entry.id, entry.from.name(), entry.name);
+            }
+            Ok(true)
+        }
+        Command::Constant { answer, content_type } => serve(&answer, &content_type).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        // What failed was said when it did.
+        Ok(false) => ExitCode::FAILURE,
         Err(problem) => {
             eprintln!("millstream-bench: {problem}");
             ExitCode::FAILURE
@@ -68,32 +123,6 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), BenchError> {
-    std::fs::create_dir_all(&arguments.dir)?;
-    let millstream = Contestant::Millstream(arguments.server.clone());
-    let mut contestants = vec![millstream.clone()];
-    contestants.extend(arguments.peer.clone().map(Contestant::Ferrokinesis));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(async {
-        let settings = throughput::Settings {
-            dir: arguments.dir.clone(),
-            rounds: arguments.rounds,
-            warm_up: Duration::from_millis(500),
-            time: Duration::from_secs(arguments.seconds),
-        };
-        let scenarios = throughput::run(&settings, &contestants).await?;
-        let endurance = match arguments.records {
-            0 => None,
-            records => Some(endurance::run(&millstream, &arguments.dir, records).await?),
-        };
-        Ok::<Report, BenchError>(Report::new(arguments.seconds, scenarios, endurance))
-    })?;
-    println!("\n{}", report.markdown());
-    if let Some(path) = &arguments.json {
-        std::fs::write(path, report.json()?)?;
-    }
-    if let Some(path) = &arguments.markdown {
-        report.write_into(path)?;
-    }
-    Ok(())
+fn serve(answer: &std::path::Path, content_type: &str) -> Result<(), BenchError> {
+    constant::serve(std::fs::read(answer)?, content_type)
 }

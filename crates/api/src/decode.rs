@@ -93,9 +93,13 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 /// How much is kept of a list or a map: one more than the longest that a model allows, so that validation sees that it
-/// is too long. The rest is read and dropped, for a body of `{},{},…` would otherwise take a hundred times its size.
+/// is too long. Some more are read and dropped, for a body of `{},{},…` would otherwise take a hundred times its size.
 const KEPT: usize = 10_001;
 
+/// How many elements of a list are read at all. Millions of them would keep a thread busy that serves others.
+const READ: usize = 100_000;
+
+const TOO_MANY: &str = "The list has more elements than any may have";
 const LIST_FOUND: &str = "Start of list found where not expected";
 const STRUCTURE_FOUND: &str = "Start of structure or map found where not expected.";
 
@@ -321,7 +325,12 @@ impl<'de, T: Decode<'de>> Container<'de> for Vec<T> {
 
     fn from_list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
         let mut elements = Vec::new();
+        let mut read = 0;
         while let Some(element) = list.next_element_seed(Seed(PhantomData))? {
+            read += 1;
+            if read > READ {
+                return Err(A::Error::custom(TOO_MANY));
+            }
             if elements.len() < KEPT {
                 elements.push(element.unwrap_or_else(T::absent));
             }

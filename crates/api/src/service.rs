@@ -48,10 +48,13 @@ impl HangUp {
 
 /// A source of the events of one streaming answer.
 pub trait Events<E>: Send {
-    /// The next event; `None` when the answer ends.
+    /// Waits until there may be an event, and takes no memory for that. May be dropped at any time and called again.
+    fn ready(&mut self) -> BoxFuture<'_, ()>;
+
+    /// The next event; `None` when the answer ends. May be dropped at any time and called again.
     ///
-    /// It is asked for when the event before has been handed to the client's connection, and memory is set aside for what
-    /// can be read at once. So an event is to be read then, not ahead.
+    /// It is asked for when the event before has been handed to the client's connection, [`Events::ready`] has ended, and
+    /// memory is set aside for what can be read at once. So an event is to be read then, not ahead.
     fn next_event(&mut self) -> BoxFuture<'_, Option<E>>;
 }
 
@@ -64,7 +67,12 @@ impl<E> EventStream<E> {
         EventStream(Box::new(events))
     }
 
-    /// The next event; `None` when the answer ends.
+    /// Waits until there may be an event.
+    pub fn ready(&mut self) -> BoxFuture<'_, ()> {
+        self.0.ready()
+    }
+
+    /// The next event, waited for if need be; `None` when the answer ends.
     pub fn next_event(&mut self) -> BoxFuture<'_, Option<E>> {
         self.0.next_event()
     }

@@ -101,6 +101,10 @@ pub trait DiskFile: Send + Sync {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Reserves space so that writes below `len` cannot meet a full disk.
     fn allocate(&self, len: u64) -> io::Result<()>;
+    /// Says that these bytes will be read soon, so that they may be fetched meanwhile. Only advice.
+    fn will_need(&self, offset: u64, length: u64) {
+        let _ = (offset, length);
+    }
 
     /// Reads exactly `buffer.len()` bytes, or fails with `UnexpectedEof`.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {

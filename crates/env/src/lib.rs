@@ -4,6 +4,7 @@
 //! code runs on a real machine and in a simulation that replays from a seed. `clippy.toml` enforces it.
 
 mod clock;
+mod counted;
 mod disk;
 mod pool;
 mod random;
@@ -16,6 +17,7 @@ mod timer;
 use std::sync::Arc;
 
 pub use clock::Clock;
+pub use counted::counted;
 pub use disk::{Disk, DiskEntry, DiskFile, OpenMode};
 pub use pool::{Job, Pool};
 pub use random::{Random, RandomExt};

@@ -3,11 +3,22 @@ pub type Job = Box<dyn FnOnce() + Send + 'static>;
 
 /// Runs blocking jobs off the request threads. Several may run at once and in any order.
 pub trait Pool: Send + Sync + 'static {
-    /// Queues `job`.
+    /// Queues a job that somebody waits for.
     fn spawn(&self, job: Job);
 
-    /// Whether other jobs wait for a thread: a job that could go on for long then queues the rest of itself anew.
+    /// Queues upkeep: a job that nobody waits for, and that may take long. Few of these run at once, apart from the others,
+    /// so that commits and reads never queue behind them.
+    fn spawn_background(&self, job: Job);
+
+    /// Whether other jobs that somebody waits for have no thread: one that could go on for long then queues the rest of
+    /// itself anew.
     fn has_waiting(&self) -> bool;
+
+    /// Runs `work` on the calling thread when it has done all that is ready to be done: at the end of its turn, if it is
+    /// a request thread (see [`crate::runtime::Turns`]), else at once. For what is better done once for many requests.
+    fn at_turn_end(&self, work: Job) {
+        work();
+    }
 }
 
 impl dyn Pool {

@@ -4,13 +4,14 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Condvar, Mutex};
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation};
 use rustix::io::Errno;
 
 use crate::{Clock, Disk, DiskEntry, DiskFile, Job, OpenMode, Pool, Random};
@@ -66,6 +67,9 @@ impl Random for RealRandom {
 pub struct RealDisk;
 
 struct RealFile(File);
+
+/// Bytes to fetch ahead at a time.
+const FETCH: u64 = 512 << 10;
 
 /// As many parts as one system call takes.
 const PARTS_MAX: usize = 1024;
@@ -191,11 +195,27 @@ impl DiskFile for RealFile {
             Err(e) => Err(e.into()),
         }
     }
+
+    fn will_need(&self, offset: u64, length: u64) {
+        // Linux fetches no more at a time than the device's largest request, and forgets the rest.
+        let mut at = offset;
+        while at < offset + length {
+            let piece = NonZeroU64::new(FETCH.min(offset + length - at));
+            if rustix::fs::fadvise(&self.0, at, piece, Advice::WillNeed).is_err() {
+                return;
+            }
+            at += FETCH;
+        }
+    }
 }
 
-/// A fixed number of threads that take jobs in order.
+/// Threads for upkeep. More would fight over the disk with the commits.
+const BACKGROUND_THREADS: usize = 2;
+
+/// A fixed number of threads that take jobs in order, and a few more for upkeep.
 pub struct ThreadPool {
-    queue: Arc<Queue>,
+    jobs: Arc<Queue>,
+    background: Arc<Queue>,
 }
 
 struct Queue {
@@ -210,26 +230,46 @@ struct Waiting {
 }
 
 impl ThreadPool {
-    /// Starts `threads` threads.
+    /// Starts `threads` threads, and those for upkeep.
     pub fn new(threads: usize) -> ThreadPool {
+        ThreadPool { jobs: Queue::start("io", threads), background: Queue::start("upkeep", BACKGROUND_THREADS) }
+    }
+}
+
+impl Queue {
+    /// A queue with `threads` threads.
+    fn start(name: &str, threads: usize) -> Arc<Queue> {
         let queue = Arc::new(Queue {
             jobs: Mutex::new(Waiting { jobs: VecDeque::new(), idle: 0, closed: false }),
             wake: Condvar::new(),
         });
         for number in 0..threads.max(1) {
             let queue = Arc::clone(&queue);
-            let started = std::thread::Builder::new().name(format!("io-{number}")).spawn(move || queue.work());
-            // A pool with fewer threads still makes progress; one with none cannot.
+            let started = std::thread::Builder::new().name(format!("{name}-{number}")).spawn(move || queue.work());
+            // A queue with fewer threads still makes progress; one with none cannot.
             #[allow(clippy::expect_used)]
             if number == 0 {
                 started.expect("the operating system starts a thread");
             }
         }
-        ThreadPool { queue }
+        queue
     }
-}
 
-impl Queue {
+    fn push(&self, job: Job) {
+        let mut waiting = self.jobs.lock();
+        waiting.jobs.push_back(job);
+        let wake = waiting.idle > 0;
+        drop(waiting);
+        if wake {
+            self.wake.notify_one();
+        }
+    }
+
+    fn close(&self) {
+        self.jobs.lock().closed = true;
+        self.wake.notify_all();
+    }
+
     fn work(&self) {
         let mut waiting = self.jobs.lock();
         loop {
@@ -250,23 +290,50 @@ impl Queue {
 
 impl Pool for ThreadPool {
     fn spawn(&self, job: Job) {
-        let mut waiting = self.queue.jobs.lock();
-        waiting.jobs.push_back(job);
-        let wake = waiting.idle > 0;
-        drop(waiting);
-        if wake {
-            self.queue.wake.notify_one();
-        }
+        self.jobs.push(job);
+    }
+
+    fn spawn_background(&self, job: Job) {
+        self.background.push(job);
     }
 
     fn has_waiting(&self) -> bool {
-        !self.queue.jobs.lock().jobs.is_empty()
+        !self.jobs.jobs.lock().jobs.is_empty()
+    }
+
+    fn at_turn_end(&self, work: Job) {
+        if let Some(work) = crate::runtime::leave_for_turn_end(work) {
+            work();
+        }
     }
 }
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
-        self.queue.jobs.lock().closed = true;
-        self.queue.wake.notify_all();
+        self.jobs.close();
+        self.background.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn upkeep_that_takes_long_keeps_no_other_job_waiting() {
+        let pool = ThreadPool::new(1);
+        let (release, held) = mpsc::channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        for _ in 0..BACKGROUND_THREADS + 1 {
+            let held = Arc::clone(&held);
+            pool.spawn_background(Box::new(move || drop(held.lock().recv())));
+        }
+        let (done, end) = mpsc::channel();
+        pool.spawn(Box::new(move || drop(done.send(()))));
+        end.recv().unwrap();
+        assert!(!pool.has_waiting(), "upkeep that waits is nobody's concern");
+        drop(release);
     }
 }

@@ -85,6 +85,10 @@ impl Pool for SimPool {
         self.jobs.lock().push(job);
     }
 
+    fn spawn_background(&self, job: Job) {
+        self.spawn(job);
+    }
+
     fn has_waiting(&self) -> bool {
         // Long jobs then give way at every chance, so that the simulation sees all interleavings.
         true

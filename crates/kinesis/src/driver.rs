@@ -149,9 +149,11 @@ impl Kinesis {
     /// After a request has made a plan: wakes the driver, or, without a transition delay, brings the plan to its end.
     pub(crate) async fn planned(&self, stream: &Arc<Stream>) {
         if self.config.transition_delay.is_zero() {
+            // The driver looks at every stream: not once more for each that is made. If this fails, it tries again unasked.
             self.drive_now(stream).await;
+        } else {
+            self.wake.notify_one();
         }
-        self.wake.notify_one();
     }
 
     /// When a plan made now is due.

@@ -141,7 +141,7 @@ pub struct Limits {
     /// Bytes (data and partition keys) in one PutRecords.
     pub put_records_bytes: Limit,
     /// Bytes (data and partition keys) in one answer of GetRecords, if it has more than one record. Never more
-    /// than 64 MiB.
+    /// than 64 MiB; 16 MiB without a limit.
     pub get_records_bytes: Limit,
     /// Open shards of an account's provisioned streams in us-east-1, us-west-2 or eu-west-1.
     pub shards_in_large_region: Limit,
@@ -325,7 +325,8 @@ impl Limits {
     /// Bytes in one answer of GetRecords: bounded whatever the limit, since it is held in memory.
     pub fn get_records_page(&self) -> usize {
         const GUARD: u64 = 64 * MIB;
-        self.get_records_bytes.get().unwrap_or(GUARD).min(GUARD) as usize
+        const UNLIMITED: u64 = 16 * MIB;
+        self.get_records_bytes.get().map_or(UNLIMITED, |bytes| bytes.min(GUARD)) as usize
     }
 }
 

@@ -21,10 +21,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use millstream_api::kinesis::Operation;
 use millstream_log::ShardIndex;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::limits::{Limit, Limits};
 
@@ -182,11 +181,11 @@ impl ShardThrottle {
     }
 }
 
-/// The buckets of a stream: its shards', found without a lock, and that of its dry runs.
+/// The buckets of a stream: its shards' and that of its dry runs.
 #[derive(Debug, Default)]
 pub struct StreamThrottle {
-    /// By shard. Grows when a shard is first used; replaced whole then.
-    shards: ArcSwap<HashMap<ShardIndex, Arc<ShardThrottle>>>,
+    /// By shard. Grows when a shard is first used, which is the only time that a call has it for itself.
+    shards: RwLock<HashMap<ShardIndex, Arc<ShardThrottle>>>,
     dry_runs: Mutex<Option<Bucket>>,
 }
 
@@ -194,17 +193,11 @@ impl StreamThrottle {
     /// The buckets of a shard, full if it was not used before. Only for shards that exist: they are kept until
     /// [`StreamThrottle::retain`].
     pub fn shard(&self, shard: ShardIndex) -> Arc<ShardThrottle> {
-        if let Some(throttle) = self.shards.load().get(&shard) {
+        if let Some(throttle) = self.shards.read().get(&shard) {
             return Arc::clone(throttle);
         }
-        let new = Arc::new(ShardThrottle::default());
-        self.shards.rcu(|shards| {
-            let mut shards = HashMap::clone(shards);
-            shards.entry(shard).or_insert_with(|| Arc::clone(&new));
-            shards
-        });
         // Another thread may have been first.
-        self.shards.load().get(&shard).map_or(new, Arc::clone)
+        Arc::clone(self.shards.write().entry(shard).or_default())
     }
 
     /// The buckets for the records of one request.
@@ -214,16 +207,7 @@ impl StreamThrottle {
 
     /// Forgets the shards that are not `kept`: they have expired.
     pub fn retain(&self, kept: impl Fn(ShardIndex) -> bool) {
-        if self.shards.load().keys().all(|shard| kept(*shard)) {
-            return;
-        }
-        self.shards.rcu(|shards| {
-            shards
-                .iter()
-                .filter(|(shard, _)| kept(**shard))
-                .map(|(shard, t)| (*shard, Arc::clone(t)))
-                .collect::<HashMap<_, _>>()
-        });
+        self.shards.write().retain(|shard, _| kept(*shard));
     }
 
     /// Whether a dry run may be answered now; if so, it is counted.

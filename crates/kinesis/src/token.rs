@@ -232,4 +232,6 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
+mod instructions;
+#[cfg(test)]
 mod tests;

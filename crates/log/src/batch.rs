@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use crate::{Offset, ShardIndex, TimeMs};
 
@@ -16,6 +16,9 @@ const HAS_HEADERS: u8 = 4;
 
 /// Bytes of a record before its optional fields: length, time, flags.
 pub(crate) const RECORD_FIXED: usize = 4 + 8 + 1;
+
+/// Bytes that the lengths of keys and headers take at most.
+const KEY_LENGTHS: usize = 2 + 1 + 4;
 
 /// Largest stored record, a guard when decoding: 10 MiB of data and generous keys.
 pub(crate) const RECORD_MAX: usize = 16 << 20;
@@ -89,6 +92,10 @@ impl Batch {
         };
         let into = &mut self.shards[group];
         let start = into.encoded.len();
+        // At once: among many shards most have one record, and its space would be grown piece by piece.
+        let keys_len = [keys.partition_key.map_or(0, str::len), keys.explicit_hash.map_or(0, str::len)];
+        let headers_len = keys.headers.map_or(0, <[u8]>::len);
+        into.encoded.reserve(RECORD_FIXED + KEY_LENGTHS + keys_len.iter().sum::<usize>() + headers_len + data_len);
         into.encoded.extend_from_slice(&[0; RECORD_FIXED]);
         let mut flags = 0;
         if let Some(key) = keys.partition_key {
@@ -175,7 +182,21 @@ pub struct Record {
     pub offset: Offset,
     /// Arrival time.
     pub time: TimeMs,
+    /// Apart from the rest: readers want it as a text of its own.
+    partition_key: Option<String>,
     encoded: Bytes,
+    layout: Layout,
+}
+
+/// Where a record's parts are in its stored form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Layout {
+    flags: u8,
+    key: u16,
+    explicit_hash: u8,
+    headers: u32,
+    /// Where the data begin.
+    data: u32,
 }
 
 /// A record's fields, borrowed.
@@ -194,22 +215,43 @@ pub struct RecordView<'a> {
 }
 
 impl Record {
-    /// The record's fields; `None` if the stored form is not one this version knows.
+    /// The record's fields; `None` if its texts are not UTF-8.
     pub fn view(&self) -> Option<RecordView<'_>> {
-        decode(&self.encoded).map(|(view, _)| view)
+        let Layout { flags, key, explicit_hash, headers, data } = self.layout;
+        let mut rest = self.encoded.get(RECORD_FIXED..data as usize)?;
+        let mut field = |flag: u8, prefix: usize, length: usize| {
+            if flags & flag == 0 {
+                return Some(None);
+            }
+            take(&mut rest, prefix)?;
+            take(&mut rest, length).map(Some)
+        };
+        field(HAS_PARTITION_KEY, 2, key.into())?;
+        let explicit_hash = field(HAS_EXPLICIT_HASH, 1, explicit_hash.into())?;
+        let headers = field(HAS_HEADERS, 4, headers as usize)?;
+        Some(RecordView {
+            time: self.time,
+            partition_key: self.partition_key.as_deref(),
+            explicit_hash: explicit_hash.map(std::str::from_utf8).transpose().ok()?,
+            headers,
+            data: self.encoded.get(data as usize..)?,
+        })
+    }
+
+    /// The partition key, and the data blob as a share of the buffer it was read into.
+    pub fn into_parts(mut self) -> (Option<String>, Bytes) {
+        self.encoded.advance(self.layout.data as usize);
+        (self.partition_key, self.encoded)
     }
 
     /// The data blob as a share of the buffer it was read into.
     pub fn data(&self) -> Bytes {
-        match self.view() {
-            Some(view) => self.encoded.slice_ref(view.data),
-            None => Bytes::new(),
-        }
+        self.encoded.slice(self.layout.data as usize..)
     }
 
     /// Bytes that count against read limits: data and partition key.
     pub fn weight(&self) -> usize {
-        self.view().map_or(0, |v| v.data.len() + v.partition_key.map_or(0, str::len))
+        self.encoded.len() - self.layout.data as usize + usize::from(self.layout.key)
     }
 }
 
@@ -231,45 +273,79 @@ impl Iterator for Records {
     type Item = Record;
 
     fn next(&mut self) -> Option<Record> {
-        let (view, length) = decode(&self.rest)?;
-        let time = view.time;
-        let encoded = self.rest.split_to(length);
+        let decoded = Decoded::first_of(&self.rest)?;
+        let encoded = self.rest.split_to(decoded.length());
         let offset = self.next;
         self.next += 1;
-        Some(Record { offset, time, encoded })
+        Some(decoded.record(offset, encoded))
     }
 }
 
-fn decode(bytes: &[u8]) -> Option<(RecordView<'_>, usize)> {
+/// What is known of a record whose bytes have been looked at. Making the [`Record`] of it looks at none.
+pub(crate) struct Decoded {
+    time: TimeMs,
+    partition_key: Option<String>,
+    layout: Layout,
+    length: usize,
+}
+
+impl Decoded {
+    /// The first record of `bytes`; `None` if its stored form is not one this version knows.
+    pub(crate) fn first_of(bytes: &[u8]) -> Option<Decoded> {
+        let (layout, time, length) = decode(bytes)?;
+        let key = RECORD_FIXED + 2;
+        let partition_key = if layout.flags & HAS_PARTITION_KEY != 0 {
+            Some(std::str::from_utf8(bytes.get(key..key + usize::from(layout.key))?).ok()?.to_owned())
+        } else {
+            None
+        };
+        Some(Decoded { time, partition_key, layout, length })
+    }
+
+    /// How many bytes the record takes.
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The record, which has offset `offset` and the bytes `encoded`.
+    pub(crate) fn record(self, offset: Offset, encoded: Bytes) -> Record {
+        debug_assert_eq!(encoded.len(), self.length);
+        let Decoded { time, partition_key, layout, .. } = self;
+        Record { offset, time, partition_key, encoded, layout }
+    }
+}
+
+/// The length of the first record of `bytes`, without a look at its texts.
+pub(crate) fn length_of(bytes: &[u8]) -> Option<usize> {
+    decode(bytes).map(|(_, _, length)| length)
+}
+
+/// The first record's layout, time and stored length; `None` if the stored form is not one this version knows.
+fn decode(bytes: &[u8]) -> Option<(Layout, TimeMs, usize)> {
     let length = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
     if length > RECORD_MAX {
         return None;
     }
     let mut rest = bytes.get(4..4 + length)?;
     let time = u64::from_le_bytes(take(&mut rest, 8)?.try_into().ok()?);
-    let flags = take(&mut rest, 1)?[0];
-    if flags & !(HAS_PARTITION_KEY | HAS_EXPLICIT_HASH | HAS_HEADERS) != 0 {
+    let mut layout = Layout { flags: take(&mut rest, 1)?[0], key: 0, explicit_hash: 0, headers: 0, data: 0 };
+    if layout.flags & !(HAS_PARTITION_KEY | HAS_EXPLICIT_HASH | HAS_HEADERS) != 0 {
         return None;
     }
-    let partition_key = if flags & HAS_PARTITION_KEY != 0 {
-        let n = u16::from_le_bytes(take(&mut rest, 2)?.try_into().ok()?) as usize;
-        Some(std::str::from_utf8(take(&mut rest, n)?).ok()?)
-    } else {
-        None
-    };
-    let explicit_hash = if flags & HAS_EXPLICIT_HASH != 0 {
-        let n = take(&mut rest, 1)?[0] as usize;
-        Some(std::str::from_utf8(take(&mut rest, n)?).ok()?)
-    } else {
-        None
-    };
-    let headers = if flags & HAS_HEADERS != 0 {
-        let n = u32::from_le_bytes(take(&mut rest, 4)?.try_into().ok()?) as usize;
-        Some(take(&mut rest, n)?)
-    } else {
-        None
-    };
-    Some((RecordView { time, partition_key, explicit_hash, headers, data: rest }, 4 + length))
+    if layout.flags & HAS_PARTITION_KEY != 0 {
+        layout.key = u16::from_le_bytes(take(&mut rest, 2)?.try_into().ok()?);
+        take(&mut rest, layout.key.into())?;
+    }
+    if layout.flags & HAS_EXPLICIT_HASH != 0 {
+        layout.explicit_hash = take(&mut rest, 1)?[0];
+        take(&mut rest, layout.explicit_hash.into())?;
+    }
+    if layout.flags & HAS_HEADERS != 0 {
+        layout.headers = u32::from_le_bytes(take(&mut rest, 4)?.try_into().ok()?);
+        take(&mut rest, layout.headers as usize)?;
+    }
+    layout.data = (4 + length - rest.len()) as u32;
+    Some((layout, time, 4 + length))
 }
 
 fn take<'a>(rest: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {

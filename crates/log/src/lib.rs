@@ -9,6 +9,7 @@ pub mod batch;
 pub mod memory;
 pub mod metrics;
 pub mod segment;
+mod wakers;
 mod watchers;
 
 use std::future::Future;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use batch::{Batch, BatchSlot, Record, RecordKeys, RecordView, Records};
+pub use watchers::Watch;
 
 /// A future that can cross threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -117,9 +119,9 @@ pub trait StreamLog: Send + Sync + 'static {
     /// The same for every shard that was written to or closed, by shard.
     fn positions(&self) -> BoxFuture<'static, Result<Vec<(ShardIndex, ShardPosition)>, ReadError>>;
 
-    /// A watch that is notified whenever the shard's durable end moves, the shard closes or the log is deleted. Its value
-    /// only counts up. Commits without records of the shard wake nobody.
-    fn durable_watch(&self, shard: ShardIndex) -> tokio::sync::watch::Receiver<u64>;
+    /// A watch that has news whenever the shard's durable end moves, the shard closes or the log is deleted. Commits
+    /// without records of the shard wake nobody.
+    fn durable_watch(&self, shard: ShardIndex) -> Watch;
 
     /// The newest descriptor.
     fn descriptor(&self) -> BoxFuture<'static, Result<Bytes, ReadError>>;
@@ -217,6 +219,9 @@ pub enum NotWritten {
     /// The engine is shutting down.
     #[error("shutting down")]
     Closing,
+    /// Too many bytes wait to be written already.
+    #[error("too much waits to be written")]
+    Busy,
 }
 
 impl NotWritten {
@@ -229,6 +234,7 @@ impl NotWritten {
             NotWritten::Poisoned(_) => "poisoned",
             NotWritten::Unavailable(_) => "unavailable",
             NotWritten::Closing => "closing",
+            NotWritten::Busy => "busy",
         }
     }
 }

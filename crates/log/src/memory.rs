@@ -8,9 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_env::Env;
 use parking_lot::Mutex;
-use tokio::sync::watch;
 
-use crate::watchers::Watchers;
+use crate::watchers::{Watch, Watchers};
 use crate::{
     AppendError, Appended, AppendedShard, Batch, BoxFuture, Epoch, Log, LogError, LogId, NotWritten, Offset, Read,
     ReadError, ReadResult, Record, Records, ShardIndex, ShardPosition, StreamLog, TimeMs,
@@ -284,7 +283,7 @@ impl StreamLog for Handle {
         ready(self.0.look(|content| content.shards.iter().map(|(i, s)| (*i, s.position())).collect()))
     }
 
-    fn durable_watch(&self, shard: ShardIndex) -> watch::Receiver<u64> {
+    fn durable_watch(&self, shard: ShardIndex) -> Watch {
         self.0.watchers.subscribe(shard)
     }
 

@@ -1,5 +1,7 @@
 //! Names of the metrics this crate records, with what they mean.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -44,7 +46,7 @@ pub fn describe() {
     for name in [COMMITS, CACHE_HITS, CACHE_MISSES] {
         counter!(name).increment(0);
     }
-    for reason in ["closed", "deleted", "disk_full", "poisoned", "unavailable", "closing"] {
+    for reason in ["closed", "deleted", "disk_full", "poisoned", "unavailable", "closing", "busy"] {
         counter!(REFUSED, "reason" => reason).increment(0);
     }
     for outcome in ["whole", "damaged", "unavailable"] {
@@ -60,7 +62,7 @@ pub(crate) struct Meters {
     pub(crate) sync_seconds: Histogram,
     pub(crate) cache_hits: Counter,
     pub(crate) cache_misses: Counter,
-    pub(crate) in_flight: Gauge,
+    pub(crate) in_flight: InFlight,
 }
 
 impl Meters {
@@ -71,7 +73,29 @@ impl Meters {
             sync_seconds: histogram!(SYNC_SECONDS),
             cache_hits: counter!(CACHE_HITS),
             cache_misses: counter!(CACHE_MISSES),
-            in_flight: gauge!(IN_FLIGHT),
+            in_flight: InFlight { bytes: AtomicUsize::new(0), gauge: gauge!(IN_FLIGHT) },
         }
+    }
+}
+
+/// Bytes that have joined commits of any log and are not written yet. Not only counted: appends heed it.
+pub(crate) struct InFlight {
+    bytes: AtomicUsize,
+    gauge: Gauge,
+}
+
+impl InFlight {
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self, bytes: usize) {
+        self.gauge.set((self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes) as f64);
+    }
+
+    pub(crate) fn remove(&self, bytes: usize) {
+        let rest = |before: usize| Some(before.saturating_sub(bytes));
+        let before = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).unwrap_or_default();
+        self.gauge.set(before.saturating_sub(bytes) as f64);
     }
 }

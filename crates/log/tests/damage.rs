@@ -1,5 +1,6 @@
 //! Damage at rest: a read that meets it fails and says so, other shards and later positions go on, and `check` with repair
-//! makes the log readable with holes, never using an offset twice. A full disk refuses puts and lets reads go on.
+//! makes the log readable with holes, never using an offset twice. A full disk, or one that does not keep up, refuses puts
+//! and lets reads go on.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -134,6 +135,26 @@ fn a_flipped_bit_is_reported_read_around_and_repaired() {
 }
 
 #[test]
+fn what_waits_to_be_written_is_bounded_even_if_nobody_waits_for_it() {
+    let sim = SimEnv::new(1);
+    let (engine, log) = open(&sim, SegmentConfig { in_flight_max: 8 << 10, ..config() });
+    let append = || {
+        let mut batch = Batch::new();
+        batch.push(0, RecordKeys::default(), &[1; 900]);
+        log.append(batch, engine.epoch())
+    };
+    // Callers that go away: what has joined is written all the same.
+    for _ in 0..20 {
+        drop(append());
+    }
+    let refused = sim.block_on(append()).unwrap();
+    assert_eq!(refused, Err(AppendError::NotWritten(NotWritten::Busy)));
+    sim.settle();
+    let first = sim.block_on(append()).unwrap().unwrap().shards[0].first;
+    assert!((8..=10).contains(&first), "{first} records had joined");
+}
+
+#[test]
 fn a_full_disk_refuses_puts_and_lets_go_on_when_there_is_space() {
     let sim = SimEnv::new(1);
     let space = SegmentConfig { min_free: 8 << 10, reserve: 16 << 10, ..config() };
@@ -227,10 +248,84 @@ fn segments_of_many_shards_are_regrouped_and_read_the_same() {
     assert_eq!(found.problems, Vec::<String>::new());
     assert!(found.records >= u64::from(SHARDS) * 60);
     // One block per run instead of one per commit: the second segment has far fewer blocks than records.
-    let bytes = sim.disk.read_file(&segments(&sim)[2]).unwrap();
-    let heads = bytes.chunks(64).filter(|c| c.starts_with(b"CCOM"));
-    let blocks: u32 = heads.map(|c| u32::from_le_bytes(c[52..56].try_into().unwrap())).sum();
+    let blocks = blocks_of(&sim, 2);
     assert!(blocks <= 2 * SHARDS, "{blocks} blocks");
+}
+
+/// How many blocks the commits of a segment have.
+fn blocks_of(sim: &SimEnv, segment: usize) -> u32 {
+    let bytes = sim.disk.read_file(&segments(sim)[segment]).unwrap();
+    let heads = bytes.chunks(64).filter(|c| c.starts_with(b"CCOM"));
+    heads.map(|c| u32::from_le_bytes(c[52..56].try_into().unwrap())).sum()
+}
+
+#[test]
+fn regrouping_keeps_shards_apart_whose_offsets_meet() {
+    const SHARDS: u32 = 40;
+    let sim = SimEnv::new(9);
+    let (engine, log) = open(&sim, SegmentConfig { segment_max: 64 << 10, ..config() });
+    // Each shard begins one record further ahead of its neighbour than the one before: whatever number of records each has in
+    // a segment, one shard's end there is the next one's beginning.
+    let ahead = |shard: u32| u64::from(shard * (shard + 1) / 2);
+    for shard in 0..SHARDS {
+        let mut batch = Batch::new();
+        for _ in 0..ahead(shard) {
+            batch.push(shard, RecordKeys::default(), &[shard as u8; 4]);
+        }
+        sim.block_on(log.append(batch, engine.epoch())).unwrap().unwrap();
+    }
+    for _ in 0..60 {
+        let mut batch = Batch::new();
+        for shard in 0..SHARDS {
+            batch.push(shard, RecordKeys::default(), &[shard as u8; 50]);
+        }
+        sim.block_on(log.append(batch, engine.epoch())).unwrap().unwrap();
+        engine.tick();
+        sim.settle();
+    }
+    drop((engine, log));
+    let sim = sim.restart(Crash::Kill);
+    let (_engine, log) = open(&sim, SegmentConfig { segment_max: 64 << 10, ..config() });
+    for shard in 0..SHARDS {
+        let read = read_all(&sim, &log, shard, 0);
+        assert_eq!(read, ((0..ahead(shard) + 60).collect(), None), "shard {shard}");
+        let read = Read { shard, from: 0, not_before: 0, max_bytes: 1 << 20, max_records: 10_000 };
+        let read = sim.block_on(log.read(read)).unwrap().unwrap();
+        assert!(read.records.iter().all(|r| r.data().iter().all(|byte| u32::from(*byte) == shard)), "shard {shard}");
+    }
+}
+
+#[test]
+fn writers_that_are_busy_are_not_held_up_by_regrouping_unless_a_reader_needs_it() {
+    const SHARDS: u32 = 20;
+    let sim = SimEnv::new(9);
+    let (engine, log) = open(&sim, SegmentConfig { segment_max: 1 << 20, tail_cache: 0, ..config() });
+    for _ in 0..160u8 {
+        let mut batch = Batch::new();
+        for shard in 0..SHARDS {
+            batch.push(shard, RecordKeys::default(), &[7; 5000]);
+        }
+        sim.block_on(log.append(batch, engine.epoch())).unwrap().unwrap();
+        sim.clock.advance(2);
+        engine.tick();
+        sim.settle();
+    }
+    let last = segments(&sim).len() - 2;
+    let scattered = blocks_of(&sim, last);
+    assert!(scattered > 4 * SHARDS, "{scattered} blocks");
+    // A reader that comes by has it sorted at once; otherwise it is done when the writers are quiet.
+    assert_eq!(read_all(&sim, &log, 3, 150).0, (150..160).collect::<Vec<_>>());
+    sim.settle();
+    assert!(blocks_of(&sim, last) < scattered);
+    assert!(blocks_of(&sim, last - 1) > 4 * SHARDS);
+    for _ in 0..2 {
+        sim.clock.advance(300);
+        engine.tick();
+        sim.settle();
+    }
+    assert!(blocks_of(&sim, last - 1) < scattered);
+    let read = read_all(&sim, &log, 3, 0);
+    assert_eq!(read, ((0..160).collect(), None));
 }
 
 #[test]

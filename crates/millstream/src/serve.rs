@@ -33,6 +33,8 @@ const TICK_LEAST: Duration = Duration::from_millis(1);
 const TICKS_AT_ONCE: usize = 4;
 /// How often samples of histograms are folded into their buckets.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// Open files that are no connections: the log keeps 512, and opens some beside them.
+const FILES_OF_OURS: usize = 1024;
 /// Exit code of a stop that was not waited for.
 const INTERRUPTED: i32 = 130;
 
@@ -65,7 +67,7 @@ pub enum ServeError {
 /// Serves until a signal stops it.
 pub fn run(config: Config, env: Env) -> Result<(), ServeError> {
     logging::start(config.log_level, config.log_format);
-    raise_file_limit();
+    let files = raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
     let certificate = config.tls.as_ref().map(|files| Certificate::open(&*env.disk, files)).transpose()?;
     let temporary = match &config.storage {
@@ -79,7 +81,7 @@ pub fn run(config: Config, env: Env) -> Result<(), ServeError> {
     let data = DataDir::create(&env, &path)?;
     let recorder = metrics::install()?;
     let kinesis = open(&config, &env, &data)?;
-    let service = Opened { kinesis, recorder, certificate };
+    let service = Opened { kinesis, recorder, certificate, files };
     let result = runtime.block_on(serve(&config, env, &data, service, temporary.as_ref()));
     // Jobs that are left on the pool have nothing more to do; the process ends them.
     runtime.shutdown_background();
@@ -93,6 +95,8 @@ struct Opened {
     kinesis: Arc<Kinesis>,
     recorder: PrometheusHandle,
     certificate: Option<Certificate>,
+    /// As many may be open at once.
+    files: usize,
 }
 
 /// Opens the log, the catalog and the service over them.
@@ -134,7 +138,7 @@ async fn serve(
     opened: Opened,
     temporary: Option<&Temporary>,
 ) -> Result<(), ServeError> {
-    let Opened { kinesis, recorder, certificate } = opened;
+    let Opened { kinesis, recorder, certificate, files } = opened;
     let mut stops = Stops::take().map_err(ServeError::Runtime)?;
     let health = {
         let (kinesis, recorder) = (Arc::clone(&kinesis), recorder.clone());
@@ -146,6 +150,7 @@ async fn serve(
         None => Arc::clone(&kinesis) as Arc<_>,
     };
     let mut settings = server_config(config);
+    settings.max_connections = settings.max_connections.min(connections_within(files));
     settings.tls = certificate.as_ref().map(Certificate::tls);
     let server = match Server::bind(settings, env.clone(), service, health) {
         Ok(server) => server,
@@ -225,8 +230,9 @@ fn server_config(config: &Config) -> ServerConfig {
     server.allow_hosts.clone_from(&config.allow_host);
     server.cors_origins.clone_from(&config.cors_origin);
     server.drain = config.drain;
-    // A page of records in base64, and the JSON around them.
-    server.large_answer = config.limits.largest_page() / 3 * 4 + (1 << 20);
+    // A page of records as they are stored, what is kept of each beside that, and the piece that is being sent.
+    let page = config.limits.largest_page();
+    server.large_answer = page + page / 4 + (1 << 20);
     server
 }
 
@@ -277,12 +283,20 @@ async fn upkeep(recorder: PrometheusHandle) {
 }
 
 /// Lets the process open as many files as it may: the usual soft limit is meant for programs that use `select`.
-fn raise_file_limit() {
+fn raise_file_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+    let mut files = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: files, maximum: files }) {
         tracing::debug!(%error, "the limit on open files stays as it is");
+        files = limit.current;
     }
+    files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX))
+}
+
+/// The most connections when the process may have `files` open: the log's segments must never lack one.
+fn connections_within(files: usize) -> usize {
+    files.saturating_sub(FILES_OF_OURS).max(files / 2)
 }
 
 /// A private directory that goes when it is dropped.
@@ -305,5 +319,17 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         self.remove();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_to_the_log() {
+        for (files, connections) in [(1 << 20, (1 << 20) - 1024), (4096, 3072), (1024, 512)] {
+            assert_eq!(connections_within(files), connections);
+        }
     }
 }

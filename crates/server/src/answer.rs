@@ -9,6 +9,7 @@ use http::{HeaderValue, Response, StatusCode};
 use hyper::body::{Body, Frame, SizeHint};
 
 use crate::budget::Permit;
+use crate::codec::RecordsPage;
 use crate::connection::OpenRequest;
 use crate::subscription::{Broken, Pieces, Subscription};
 
@@ -18,6 +19,8 @@ pub(crate) struct Reply {
     pub content_type: Option<&'static str>,
     pub body: Vec<u8>,
     /// What comes instead of `body`, made while it is sent.
+    pub page: Option<Box<RecordsPage>>,
+    /// What comes instead of `body`, as it happens.
     pub events: Option<Box<Subscription>>,
     /// The client should try again soon.
     pub retry: bool,
@@ -29,16 +32,40 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn new(status: StatusCode, content_type: Option<&'static str>) -> Reply {
-        Reply { status, content_type, body: Vec::new(), events: None, retry: false, close: false, allow: None }
+        Reply {
+            status,
+            content_type,
+            body: Vec::new(),
+            page: None,
+            events: None,
+            retry: false,
+            close: false,
+            allow: None,
+        }
+    }
+
+    /// How long the body is, as far as it is known.
+    pub(crate) fn len(&self) -> usize {
+        self.page.as_ref().map_or(self.body.len(), |page| page.left())
+    }
+
+    /// Bytes of memory held until it is sent.
+    pub(crate) fn memory(&self) -> usize {
+        self.page.as_ref().map_or(self.body.len(), |page| page.memory())
     }
 
     /// The response on the wire. `permit` is given back and `open` ends when its last byte was handed to the socket.
     pub(crate) fn into_response(self, permit: Option<Permit>, mut open: OpenRequest) -> Response<Answer> {
         let http1 = open.is_http1();
         let mut length = None;
-        let answer = match self.events {
-            Some(subscription) => Answer::Events(Pieces::new(subscription, open)),
-            None => {
+        let answer = match (self.events, self.page) {
+            (Some(subscription), _) => Answer::Events(Pieces::new(subscription, open)),
+            (None, Some(page)) => {
+                open.answered();
+                length = Some(page.left());
+                Answer::Page { page, end: Some(End { _permit: permit, _open: open }) }
+            }
+            (None, None) => {
                 open.answered();
                 length = Some(self.body.len());
                 let end = End { _permit: permit, _open: open };
@@ -100,6 +127,8 @@ pub(crate) fn held<E: Send + 'static>(bytes: Vec<u8>, end: E) -> Bytes {
 pub(crate) enum Answer {
     /// All in one piece, or nothing.
     Whole { data: Option<Bytes>, _end: Option<End> },
+    /// Records, written piece by piece. The last piece takes `end` along.
+    Page { page: Box<RecordsPage>, end: Option<End> },
     /// The messages of a stream of events.
     Events(Pieces),
 }
@@ -114,6 +143,13 @@ impl Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match &mut *self {
             Answer::Whole { data, .. } => Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
+            Answer::Page { page, end } => {
+                let piece = page.next().map(|piece| match end.take_if(|_| page.left() == 0) {
+                    Some(end) => held(piece, end),
+                    None => Bytes::from(piece),
+                });
+                Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+            }
             Answer::Events(pieces) => pieces.poll_next(context).map(|piece| piece.map(|piece| piece.map(Frame::data))),
         }
     }
@@ -121,6 +157,7 @@ impl Body for Answer {
     fn is_end_stream(&self) -> bool {
         match self {
             Answer::Whole { data, .. } => data.is_none(),
+            Answer::Page { page, .. } => page.left() == 0,
             Answer::Events(_) => false,
         }
     }
@@ -128,6 +165,7 @@ impl Body for Answer {
     fn size_hint(&self) -> SizeHint {
         match self {
             Answer::Whole { data, .. } => SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64)),
+            Answer::Page { page, .. } => SizeHint::with_exact(page.left() as u64),
             Answer::Events(_) => SizeHint::default(),
         }
     }

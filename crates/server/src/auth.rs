@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::HeaderMap;
 use http::header::{AUTHORIZATION, DATE};
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use millstream_api::{Error, ErrorCode};
 
 /// What a request's credential says, completed by the server's defaults.
@@ -34,8 +34,7 @@ const QUERY_PARAMETERS: [&str; 5] =
 /// # Errors
 /// AWS's, for authentication that is missing, given twice, or lacks parts, and for a region that can't be one.
 pub(crate) fn caller(head: &Parts, defaults: &Defaults) -> Result<Caller, Error> {
-    let header = head.headers.get(AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let header = header.filter(|value| !value.is_empty());
+    let header = head.headers.get(AUTHORIZATION).map(text).filter(|value| !value.is_empty());
     let query = Query::of(head.uri.query().unwrap_or_default());
     match (header, query.algorithm_given) {
         (Some(_), true) => Err(Error::new(
@@ -50,17 +49,24 @@ pub(crate) fn caller(head: &Parts, defaults: &Defaults) -> Result<Caller, Error>
     }
 }
 
+/// A header's value as text: nearly always plain ASCII, which is only borrowed.
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    value.to_str().map_or_else(|_| String::from_utf8_lossy(value.as_bytes()), Cow::Borrowed)
+}
+
 fn from_header(header: &str, headers: &HeaderMap, defaults: &Defaults) -> Result<Caller, Error> {
     let (mut credential, mut signature, mut signed_headers) = (None, None, None);
-    let tokens = header.split([',', ' ', '\t']).skip(1).filter(|token| !token.is_empty());
-    for (name, value) in tokens.filter_map(|token| token.split_once('=')) {
-        let place = match name {
-            "Credential" => &mut credential,
-            "Signature" => &mut signature,
-            "SignedHeaders" => &mut signed_headers,
+    // By bytes: the separators are ASCII, and this is done for every request.
+    for token in header.as_bytes().split(|byte| matches!(byte, b',' | b' ' | b'\t')).skip(1) {
+        let (place, name) = match token.first() {
+            Some(b'C') => (&mut credential, "Credential="),
+            Some(b'S') if token.starts_with(b"Signature=") => (&mut signature, "Signature="),
+            Some(b'S') => (&mut signed_headers, "SignedHeaders="),
             _ => continue,
         };
-        *place = Some(value).filter(|value| !value.is_empty());
+        if let Some(value) = token.strip_prefix(name.as_bytes()) {
+            *place = std::str::from_utf8(value).ok().filter(|value| !value.is_empty());
+        }
     }
     let mut missing = String::new();
     for (name, value) in [("Credential", credential), ("Signature", signature), ("SignedHeaders", signed_headers)] {

@@ -30,13 +30,15 @@ pub(crate) struct BodyRules {
     pub max: usize,
     /// How fast it must come.
     pub pace: Pace,
+    /// How often its bytes are in memory at once: as they came, and in what is made of them.
+    pub times: u64,
 }
 
 /// How much of a body that is too large is read and dropped, as a multiple of the largest size. Many clients look at
 /// the answer only after they have sent everything.
 const DISCARD: usize = 4;
 
-/// Reads the whole body; what it takes is held by `permit`.
+/// Reads the whole body; what it takes, `rules.times` over, is held by `permit`.
 ///
 /// A body whose announced length is beyond anything that would be dropped is refused before it is read.
 pub(crate) async fn read<B>(body: B, rules: BodyRules, permit: &mut Permit) -> Result<Bytes, BodyError>
@@ -50,6 +52,7 @@ where
     if declared > (rules.max * DISCARD) as u64 {
         return Err(BodyError::TooLarge);
     }
+    permit.announce(declared.saturating_mul(rules.times));
     let mut total = 0usize;
     loop {
         let mut window = pin!(runtime::sleep(rules.pace.window));
@@ -80,7 +83,7 @@ where
                 }
                 continue;
             }
-            if permit.grow(data.len() as u64).await.map_err(|NoRoom| BodyError::NoRoom)? {
+            if permit.grow(data.len() as u64 * rules.times).await.map_err(|NoRoom| BodyError::NoRoom)? {
                 // The peer was held up by us.
                 moved = rules.pace.bytes;
             }

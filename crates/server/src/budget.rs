@@ -1,8 +1,10 @@
 //! One memory budget for the bodies and answers of all requests in flight.
 //!
-//! Requests take memory piece by piece, as bytes arrive, in the order in which they ask. Two rules go beyond that:
+//! Requests take memory piece by piece, as bytes arrive, in the order in which they ask. Three rules go beyond that:
 //!
-//! * while an account waits, no other one is given more than half of the budget;
+//! * while an account waits, no other one is given more than half of the budget, and its readers and its writers are two
+//!   in this: neither starves the other;
+//! * a small request does not queue behind large ones: a reserve of an eighth, beside the budget, is only for these;
 //! * the request that has waited longest may overdraw: at most one at a time, until it ends. Requests that each hold a
 //!   part of a body and wait for the rest can therefore never block each other, and the budget is exceeded by no more than
 //!   one request's bytes.
@@ -20,6 +22,28 @@ use tokio::sync::oneshot;
 /// Requests that may wait at once.
 const WAITERS_MAX: usize = 8192;
 
+/// The part of the budget that a small request may take.
+const SMALL: u64 = 1024;
+
+/// The part of the budget that is there once more for small requests.
+const RESERVE: u64 = 8;
+
+/// Which way the many bytes of a request go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Flow {
+    /// In, to be written.
+    In,
+    /// Out, having been read.
+    Out,
+}
+
+/// Whose share of the budget it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Owner {
+    account: Arc<str>,
+    flow: Flow,
+}
+
 /// The budget.
 pub(crate) struct Budget {
     total: u64,
@@ -33,10 +57,10 @@ pub(crate) struct Budget {
 #[derive(Default)]
 struct State {
     used: u64,
-    accounts: HashMap<Arc<str>, Share>,
+    owners: HashMap<Owner, Share>,
     waiters: VecDeque<Waiter>,
-    /// How many accounts have waiters.
-    waiting_accounts: usize,
+    /// How many owners have waiters.
+    waiting_owners: usize,
     /// The request that may overdraw.
     overdrawing: Option<u64>,
 }
@@ -49,7 +73,7 @@ struct Share {
 
 struct Waiter {
     id: u64,
-    account: Arc<str>,
+    owner: Owner,
     bytes: u64,
     granted: oneshot::Sender<()>,
 }
@@ -64,9 +88,14 @@ impl Budget {
     }
 
     /// A permit for one request of `account`, which holds nothing yet.
-    pub(crate) fn permit(self: &Arc<Self>, account: Arc<str>) -> Permit {
+    pub(crate) fn permit(self: &Arc<Self>, account: Arc<str>, flow: Flow) -> Permit {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        Permit { budget: Arc::clone(self), account, id, held: 0 }
+        Permit { budget: Arc::clone(self), owner: Owner { account, flow }, id, held: 0, announced: 0 }
+    }
+
+    /// Whether a request that is to hold `held` is small, and has room for `bytes` more of that whoever waits.
+    fn has_reserve(&self, used: u64, held: u64, bytes: u64) -> bool {
+        held <= self.total / SMALL && used + bytes <= self.total + self.total / RESERVE
     }
 
     /// Whether anybody waits for memory.
@@ -78,12 +107,19 @@ impl Budget {
 /// What one request holds. Dropping it gives all of it back.
 pub(crate) struct Permit {
     budget: Arc<Budget>,
-    account: Arc<str>,
+    owner: Owner,
     id: u64,
     held: u64,
+    /// What it is known to come to.
+    announced: u64,
 }
 
 impl Permit {
+    /// Says beforehand that it will come to `bytes`, so that a large request is not taken for a small one at first.
+    pub(crate) fn announce(&mut self, bytes: u64) {
+        self.announced = bytes;
+    }
+
     /// Takes `bytes` more, waiting if need be; says whether it waited.
     ///
     /// # Errors
@@ -95,8 +131,10 @@ impl Permit {
         let budget = Arc::clone(&self.budget);
         let granted = {
             let mut state = budget.state.lock();
-            if state.overdrawing == Some(self.id) || state.waiters.is_empty() && state.used + bytes <= budget.total {
-                state.take(&self.account, bytes);
+            let is_free = state.waiters.is_empty() && state.used + bytes <= budget.total;
+            let may_overdraw = state.overdrawing == Some(self.id);
+            if may_overdraw || is_free || budget.has_reserve(state.used, self.announced.max(self.held + bytes), bytes) {
+                state.take(&self.owner, bytes);
                 budget.gauge.set(state.used as f64);
                 self.held += bytes;
                 return Ok(false);
@@ -105,7 +143,7 @@ impl Permit {
                 return Err(NoRoom);
             }
             let (granted, wait) = oneshot::channel();
-            state.enqueue(Waiter { id: self.id, account: Arc::clone(&self.account), bytes, granted });
+            state.enqueue(Waiter { id: self.id, owner: self.owner.clone(), bytes, granted });
             state.settle(budget.total);
             wait
         };
@@ -119,7 +157,7 @@ impl Permit {
     /// Takes `bytes` more, whether there is room or not: for what exists already.
     pub(crate) fn charge(&mut self, bytes: u64) {
         let mut state = self.budget.state.lock();
-        state.take(&self.account, bytes);
+        state.take(&self.owner, bytes);
         self.budget.gauge.set(state.used as f64);
         self.held += bytes;
     }
@@ -129,7 +167,7 @@ impl Permit {
         let surplus = self.held.saturating_sub(bytes);
         self.held -= surplus;
         let mut state = self.budget.state.lock();
-        state.give_back(&self.account, surplus);
+        state.give_back(&self.owner, surplus);
         state.settle(self.budget.total);
         self.budget.gauge.set(state.used as f64);
     }
@@ -153,7 +191,7 @@ impl Drop for Permit {
         if state.overdrawing == Some(self.id) {
             state.overdrawing = None;
         }
-        state.give_back(&self.account, self.held);
+        state.give_back(&self.owner, self.held);
         state.settle(self.budget.total);
         self.budget.gauge.set(state.used as f64);
     }
@@ -191,38 +229,38 @@ impl Drop for Waiting<'_> {
 }
 
 impl State {
-    fn take(&mut self, account: &Arc<str>, bytes: u64) {
+    fn take(&mut self, owner: &Owner, bytes: u64) {
         self.used += bytes;
-        match self.accounts.get_mut(account) {
+        match self.owners.get_mut(owner) {
             Some(share) => share.used += bytes,
             None => {
-                self.accounts.insert(Arc::clone(account), Share { used: bytes, waiting: 0 });
+                self.owners.insert(owner.clone(), Share { used: bytes, waiting: 0 });
             }
         }
     }
 
-    fn give_back(&mut self, account: &Arc<str>, bytes: u64) {
+    fn give_back(&mut self, owner: &Owner, bytes: u64) {
         self.used = self.used.saturating_sub(bytes);
-        if let Some(share) = self.accounts.get_mut(account) {
+        if let Some(share) = self.owners.get_mut(owner) {
             share.used = share.used.saturating_sub(bytes);
             if share.used == 0 && share.waiting == 0 {
-                self.accounts.remove(account);
+                self.owners.remove(owner);
             }
         }
     }
 
     fn enqueue(&mut self, waiter: Waiter) {
-        let share = self.accounts.entry(Arc::clone(&waiter.account)).or_default();
-        self.waiting_accounts += usize::from(share.waiting == 0);
+        let share = self.owners.entry(waiter.owner.clone()).or_default();
+        self.waiting_owners += usize::from(share.waiting == 0);
         share.waiting += 1;
         self.waiters.push_back(waiter);
     }
 
     fn remove(&mut self, index: usize) -> Option<Waiter> {
         let waiter = self.waiters.remove(index)?;
-        if let Some(share) = self.accounts.get_mut(&waiter.account) {
+        if let Some(share) = self.owners.get_mut(&waiter.owner) {
             share.waiting -= 1;
-            self.waiting_accounts -= usize::from(share.waiting == 0);
+            self.waiting_owners -= usize::from(share.waiting == 0);
         }
         Some(waiter)
     }
@@ -231,14 +269,14 @@ impl State {
     fn dequeue(&mut self, id: u64) -> bool {
         let Some(index) = self.waiters.iter().position(|waiter| waiter.id == id) else { return false };
         if let Some(waiter) = self.remove(index) {
-            self.give_back(&waiter.account, 0);
+            self.give_back(&waiter.owner, 0);
         }
         true
     }
 
     fn grant(&mut self, index: usize) {
         let Some(waiter) = self.remove(index) else { return };
-        self.take(&waiter.account, waiter.bytes);
+        self.take(&waiter.owner, waiter.bytes);
         // A receiver that is gone finds in `Waiting::leave` that it was granted, and gives it back.
         let _ = waiter.granted.send(());
     }
@@ -247,16 +285,16 @@ impl State {
     fn settle(&mut self, total: u64) {
         let mut index = 0;
         while let Some(waiter) = self.waiters.get(index) {
-            let share = self.accounts.get(&waiter.account);
+            let share = self.owners.get(&waiter.owner);
             let (used, waiting) = share.map_or((0, 0), |share| (share.used, share.waiting));
-            let others_wait = self.waiting_accounts > usize::from(waiting > 0);
+            let others_wait = self.waiting_owners > usize::from(waiting > 0);
             if others_wait && used > 0 && used + waiter.bytes > total / 2 {
                 index += 1;
             } else if self.used + waiter.bytes <= total {
-                let waiting = self.waiting_accounts;
+                let waiting = self.waiting_owners;
                 self.grant(index);
-                // An account that waits no more frees others from the half.
-                index = if self.waiting_accounts < waiting { 0 } else { index };
+                // An owner that waits no more frees others from the half.
+                index = if self.waiting_owners < waiting { 0 } else { index };
             } else {
                 break;
             }

@@ -25,8 +25,8 @@ pub struct ServerConfig {
     pub max_body: usize,
     /// Largest head of a request: its line and its headers.
     pub max_head: usize,
-    /// Memory for the bodies and answers of all requests in flight. Events of subscriptions may take a quarter as much
-    /// beside it.
+    /// Memory for the bodies and answers of all requests in flight; a put's body counts three times, for what is to be
+    /// written is made of it. Events of subscriptions may take a quarter as much beside it.
     pub memory: usize,
     /// How long a request waits for its part of `memory` before it is refused.
     pub memory_wait: Duration,
@@ -69,10 +69,10 @@ impl ServerConfig {
             // A PutRecords of 10 MiB is 14 MiB in base64.
             max_body: 16 << 20,
             max_head: 64 << 10,
-            memory: 128 << 20,
+            memory: 96 << 20,
             memory_wait: Duration::from_secs(5),
             large_answer: 14 << 20,
-            max_connections: 4096,
+            max_connections: 12 << 10,
             head_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(300),
             pace: Pace { window: Duration::from_secs(10), bytes: 80 << 10 },

@@ -1,22 +1,22 @@
 //! One connection: HTTP/1.1 or HTTP/2 by its first bytes, and a watch over its peer's pace.
 
+mod line;
+
 use std::convert::Infallible;
-use std::io;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use millstream_api::HangUp;
 use millstream_env::runtime;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 
+use self::line::{Line, Turn};
 use crate::config::{Pace, ServerConfig};
 use crate::front::Front;
 
@@ -33,7 +33,8 @@ pub(crate) enum Phase {
 /// How connections are served.
 #[derive(Clone)]
 pub(crate) struct Protocol {
-    builder: auto::Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     rules: Rules,
 }
 
@@ -57,16 +58,19 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const FAREWELL: Duration = Duration::from_secs(1);
 const DRAIN_STEP: Duration = Duration::from_millis(100);
 
+/// A connection of HTTP/1.1 that has had no request for so long, or up to twice as long, gives its buffers back.
+const REST: Duration = Duration::from_millis(250);
+
 /// Why a connection is cut whose subscriber does not read.
 const STALLED_SUBSCRIBER: &str = "stalled_subscriber";
 
 impl Protocol {
     pub(crate) fn new(config: &ServerConfig) -> Protocol {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let mut http1 = http1::Builder::new();
         // hyper's own timeout for heads runs on idle connections too; `Watch` tells them apart.
-        builder.http1().half_close(true).max_buf_size(config.max_head.max(8 << 10)).header_read_timeout(None);
-        builder
-            .http2()
+        http1.half_close(true).max_buf_size(config.max_head.max(8 << 10)).header_read_timeout(None);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
             .initial_stream_window_size(STREAM_WINDOW)
@@ -74,7 +78,8 @@ impl Protocol {
             .max_header_list_size(u32::try_from(config.max_head).unwrap_or(u32::MAX))
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT);
-        Protocol { builder, rules: Rules { head: config.head_timeout, idle: config.idle_timeout, pace: config.pace } }
+        let rules = Rules { head: config.head_timeout, idle: config.idle_timeout, pace: config.pace };
+        Protocol { http1, http2, rules }
     }
 
     /// Serves one connection to its end. `stream` is a socket, or what decrypts one.
@@ -90,22 +95,25 @@ impl Protocol {
                 async move { Ok::<_, Infallible>(front.answer(request, &activity).await) }
             })
         };
-        let io = TokioIo::new(Watched { stream, activity: Arc::clone(&activity) });
-        let mut connection = pin!(self.builder.serve_connection(io, service));
+        let mut line = Line::new(self, stream, service, Arc::clone(&activity));
         let mut watch = Watch::new(self.rules);
         let mut now = *phase.borrow_and_update();
         if now == Phase::Draining {
-            connection.as_mut().graceful_shutdown();
+            line.close();
         }
         while now != Phase::Cut {
-            let step = if now == Phase::Draining { DRAIN_STEP } else { watch.step };
+            let step = match now {
+                Phase::Draining => DRAIN_STEP,
+                _ if line.may_rest() => watch.step.min(REST),
+                _ => watch.step,
+            };
             tokio::select! {
                 biased;
                 // Before the connection: an answer that goes out after the stop has begun says that it is the last.
                 changed = phase.changed() => {
                     now = if changed.is_ok() { *phase.borrow_and_update() } else { Phase::Cut };
                     if now == Phase::Draining {
-                        connection.as_mut().graceful_shutdown();
+                        line.close();
                     }
                 }
                 () = activity.hung_up.notified() => {
@@ -113,11 +121,13 @@ impl Protocol {
                     front.meters.cut(if asked { "hang_up" } else { STALLED_SUBSCRIBER });
                     return;
                 }
-                // An error is the peer's: it went away or broke the protocol.
-                _ = connection.as_mut() => return,
+                turn = &mut line => if turn == Turn::Over {
+                    return;
+                },
                 () = runtime::sleep(step) => match watch.judge(&activity.snapshot(), step, now == Phase::Draining) {
+                    Verdict::Keep if watch.idle > step && watch.partial.is_zero() => line.rest(),
                     Verdict::Keep => {}
-                    Verdict::Retire => connection.as_mut().graceful_shutdown(),
+                    Verdict::Retire => line.close(),
                     Verdict::End => return,
                     Verdict::Cut(reason) => {
                         front.meters.cut(reason);
@@ -146,6 +156,8 @@ pub(crate) struct Local {
 pub(crate) struct Activity {
     local: Local,
     http2: AtomicBool,
+    /// Whether bytes wait for the peer to take some.
+    blocked: AtomicBool,
     received: AtomicU64,
     sent: AtomicU64,
     /// Requests begun and not yet answered to the last byte.
@@ -180,6 +192,7 @@ impl Activity {
         Activity {
             local,
             http2: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             open: AtomicUsize::new(0),
@@ -386,66 +399,6 @@ impl Watch {
         self.unsent = Duration::ZERO;
         self.unsent_since = (now.sent, now.finished);
         Verdict::Keep
-    }
-}
-
-/// A stream that counts its bytes.
-struct Watched<S> {
-    stream: S,
-    activity: Arc<Activity>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let new = &buf.filled()[before..];
-        if !new.is_empty() {
-            let earlier = self.activity.received.fetch_add(new.len() as u64, Ordering::Relaxed);
-            // The first bytes of HTTP/2; no method of HTTP/1.1 begins so.
-            if earlier == 0 && new.starts_with(b"PRI") {
-                self.activity.http2.store(true, Ordering::Relaxed);
-            }
-        }
-        result
-    }
-}
-
-impl<S> Watched<S> {
-    fn count(&self, result: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(sent)) = result {
-            self.activity.sent.fetch_add(*sent as u64, Ordering::Relaxed);
-        }
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.count(&result);
-        result
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.count(&result);
-        result
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
 

@@ -90,7 +90,7 @@ where
         if Dialect::of(&head.headers) != Dialect::PlainJson {
             return refusal(StatusCode::BAD_REQUEST, "a change is a POST with Content-Type: application/json");
         }
-        match body::read(body, BodyRules { max: BODY, pace }, permit).await {
+        match body::read(body, BodyRules { max: BODY, pace, times: 1 }, permit).await {
             Ok(read) => bytes = read,
             Err(error) => return unread(error),
         }

@@ -16,8 +16,8 @@ use crate::admin::{self, Endpoint, HealthSource};
 use crate::answer::{Answer, Reply};
 use crate::auth::{self, Defaults};
 use crate::body::{self, BodyError, BodyRules};
-use crate::budget::{Budget, Permit};
-use crate::codec::{EVENT_STREAM, Format};
+use crate::budget::{Budget, Flow, Permit};
+use crate::codec::{EVENT_STREAM, Format, RecordsPage};
 use crate::config::ServerConfig;
 use crate::connection::Activity;
 use crate::controls::{self, TestControls};
@@ -103,8 +103,8 @@ impl Front {
             },
             budget: Budget::new(config.memory as u64, config.memory_wait, meters.in_flight.clone()),
             terms: Terms::new(config, &meters),
-            rules: BodyRules { max: config.max_body, pace: config.pace },
-            large_answer: claim(config),
+            rules: BodyRules { max: config.max_body, pace: config.pace, times: 1 },
+            large_answer: config.large_answer as u64,
             meters,
             draining: AtomicBool::new(false),
             cut: AtomicUsize::new(0),
@@ -150,7 +150,7 @@ impl Front {
                 reply
             }
         };
-        self.meters.moved(seen.received, reply.body.len());
+        self.meters.moved(seen.received, reply.len());
         let mut response = reply.into_response(permit, open);
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::try_from(request_id) {
@@ -176,7 +176,7 @@ impl Front {
         B: Body<Data = Bytes> + Send,
     {
         if endpoint == Endpoint::Control {
-            let permit = permit.insert(self.budget.permit(Arc::clone(&self.defaults.account)));
+            let permit = permit.insert(self.budget.permit(Arc::clone(&self.defaults.account), Flow::In));
             let controls = self.controls.get().map(|controls| &**controls);
             return controls::answer(controls, head, body, self.rules.pace, permit).await;
         }
@@ -207,10 +207,14 @@ impl Front {
         }
         let caller = auth::caller(head, &self.defaults);
         let account = caller.as_ref().map_or(&self.defaults.account, |caller| &caller.account);
-        let permit = permit.insert(self.budget.permit(Arc::clone(account)));
-        let body = body::read(body, self.rules, permit).await.map_err(|error| Fault::Body { error, dialect })?;
-        seen.received = body.len();
         let target = Target::of(&head.headers);
+        let flow = if target == Target::Known(Operation::GetRecords) { Flow::Out } else { Flow::In };
+        let permit = permit.insert(self.budget.permit(Arc::clone(account), flow));
+        // What is to be written is made of a put's body while that is still held, in buffers that grow by doubling.
+        let is_put = matches!(target, Target::Known(Operation::PutRecord | Operation::PutRecords));
+        let rules = BodyRules { times: if is_put { 3 } else { 1 }, ..self.rules };
+        let body = body::read(body, rules, permit).await.map_err(|error| Fault::Body { error, dialect })?;
+        seen.received = body.len();
         if let Target::Known(operation) = target {
             seen.operation = Some(operation);
         }
@@ -260,7 +264,7 @@ impl Front {
                 connection.heed_hang_up().await;
                 let reply = self.reply(format, output?, &context.account, connection);
                 drop(body);
-                permit.hold(reply.body.len() as u64);
+                permit.hold(reply.memory() as u64);
                 Ok(reply)
             }
         }
@@ -292,6 +296,11 @@ impl Front {
                     Some(Box::new(Subscription::new(format, output, Arc::clone(account), terms, connection)));
                 reply
             }
+            Output::GetRecords(output) => {
+                let mut reply = Reply::new(StatusCode::OK, Some(format.content_type()));
+                reply.page = Some(Box::new(RecordsPage::new(format, output)));
+                reply
+            }
             output => {
                 let mut reply = Reply::new(StatusCode::OK, Some(format.content_type()));
                 reply.body = format.encode(&output);
@@ -304,38 +313,19 @@ impl Front {
         if let Some(reason) = fault.refusal() {
             self.meters.refused(reason);
         }
-        let (status, code, detail) = (status.as_u16(), fault.code(), fault.detail());
+        let (status, code) = (status.as_u16(), fault.code());
         let operation = operation.map_or("-", Operation::name);
+        // What is said of a refusal is only put together if somebody hears it.
         if status >= 500 {
-            tracing::warn!(request_id, operation, status, code, detail, "request failed");
+            tracing::warn!(request_id, operation, status, code, detail = fault.detail(), "request failed");
         } else {
-            tracing::info!(request_id, operation, status, code, detail, "request refused");
+            tracing::info!(request_id, operation, status, code, detail = fault.detail(), "request refused");
         }
     }
-}
-
-/// What a request claims for an answer that can be large: at least four such answers fit.
-fn claim(config: &ServerConfig) -> u64 {
-    config.large_answer.min(config.memory / 4) as u64
 }
 
 /// AWS can't tell what is being asked for.
 fn undetermined() -> Fault {
     let text = "Unable to determine service/operation name to be authorized";
     Fault::new(Error::new(ErrorCode::AccessDeniedException, text), Dialect::Xml)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_large_answer_claims_what_it_can_take() {
-        let mut config = ServerConfig::new("us-east-1", "000000000000");
-        config.memory = 128 << 20;
-        for (answer, claimed) in [(14 << 20, 14 << 20), (30 << 20, 30 << 20), (87 << 20, 32 << 20)] {
-            config.large_answer = answer;
-            assert_eq!(claim(&config), claimed);
-        }
-    }
 }

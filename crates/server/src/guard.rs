@@ -4,6 +4,7 @@
 //! carries the page's `Origin`; a page that has its own name resolve to a loopback address (DNS rebinding) sends that
 //! name as `Host`.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use http::header::{
@@ -66,7 +67,10 @@ impl Guard {
 
     /// Checks a request that came in at `local`. Gives the origin that may see the answer, if a page asks.
     pub(crate) fn check(&self, head: &Parts, local: Local) -> Result<Option<HeaderValue>, Foreign> {
-        let header = head.headers.get(HOST).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let header = head.headers.get(HOST).map(|value| match value.to_str() {
+            Ok(plain) => Cow::Borrowed(plain),
+            Err(_) => String::from_utf8_lossy(value.as_bytes()),
+        });
         let target = head.uri.authority().map(|authority| authority.as_str());
         // An absolute target counts before the header, but neither may be foreign.
         for host in [header.as_deref(), target].into_iter().flatten() {
@@ -86,12 +90,14 @@ impl Guard {
     }
 
     fn allows_host(&self, host: &str, local: IpAddr) -> bool {
-        let name = normal(without_port(host));
-        let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&name);
+        let name = without_port(host);
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
         if let Ok(address) = bare.parse::<IpAddr>() {
             // A name can be made to resolve to any address; an address is what it says.
             return address.is_loopback() || address == local || self.listeners.contains(&address);
         }
+        let name = name.to_ascii_lowercase();
         name == "localhost" || name.ends_with(".localhost") || self.hosts.contains(&name)
     }
 }

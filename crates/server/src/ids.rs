@@ -25,18 +25,21 @@ impl Ids {
 
     /// A UUID: lower-case hexadecimal digits in groups of 8, 4, 4, 4 and 12.
     pub(crate) fn request_id(&self) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let position = self.state.fetch_add(STEP, Ordering::Relaxed);
         // Version 4, variant 1.
         let high = mix(position) & !0xf000 | 0x4000;
         let low = mix(position ^ self.salt) & !(3 << 62) | (2 << 62);
-        format!(
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            high >> 32,
-            (high >> 16) & 0xffff,
-            high & 0xffff,
-            low >> 48,
-            low & 0xffff_ffff_ffff
-        )
+        let mut id = String::with_capacity(36);
+        let bytes = high.to_be_bytes().into_iter().chain(low.to_be_bytes());
+        for (place, byte) in bytes.enumerate() {
+            if matches!(place, 4 | 6 | 8 | 10) {
+                id.push('-');
+            }
+            id.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            id.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+        id
     }
 
     /// The value of `x-amz-id-2`: 64 bytes in base64.

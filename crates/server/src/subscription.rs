@@ -8,6 +8,7 @@
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use millstream_env::runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::answer::held;
-use crate::budget::{Budget, NoRoom, Permit};
+use crate::budget::{Budget, Flow, NoRoom, Permit};
 use crate::codec::Format;
 use crate::config::ServerConfig;
 use crate::connection::{Activity, OpenRequest};
@@ -28,17 +29,27 @@ use crate::metrics::Meters;
 /// What events may take beside the memory of all requests: one part in so many of as much.
 const SHARE: usize = 4;
 
-/// Memory claimed for an event before it is asked for: reading may take it at once.
-const CLAIM: u64 = 512 << 10;
+/// Memory claimed for an event before it is asked for: its records as they are read, and the message made of them.
+const CLAIM: u64 = 5 << 19;
 
 /// An event that takes longer is not being read but waited for: that needs no memory.
-const SOON: Duration = Duration::from_millis(10);
+const SOON: Duration = Duration::from_millis(100);
 
 /// How long an event may be on its way in any case: as long as a subscription lasts.
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// What an event costs the thread that serves its connection, about. Subscriptions together make no more events than
+/// leave it time for others: the more there are, the longer each gathers records between two events.
+const EVENT_COST: Duration = Duration::from_micros(30);
+
+/// The longest that one gathers, and what is too short to be worth a timer.
+const GATHERED_MOST: Duration = Duration::from_millis(4);
+const GATHERED_LEAST: Duration = Duration::from_millis(1);
+
 /// What all subscriptions keep to.
 pub(crate) struct Terms {
+    /// How many there are.
+    live: AtomicU32,
     budget: Arc<Budget>,
     claim: u64,
     /// How long an event may be on its way while others wait for memory.
@@ -51,6 +62,7 @@ impl Terms {
     pub(crate) fn new(config: &ServerConfig, meters: &Meters) -> Arc<Terms> {
         let memory = (config.memory / SHARE) as u64;
         Arc::new(Terms {
+            live: AtomicU32::new(0),
             budget: Budget::new(memory, Duration::MAX, meters.events_in_flight.clone()),
             claim: CLAIM.min(memory / 4),
             window: config.pace.window,
@@ -58,6 +70,20 @@ impl Terms {
             stalled: meters.stalled.clone(),
         })
     }
+
+    /// Lets pass what is to lie between two events of one subscription.
+    async fn gather(&self) {
+        let gap = gap(self.live.load(Ordering::Relaxed));
+        if !gap.is_zero() {
+            runtime::sleep(gap).await;
+        }
+    }
+}
+
+/// The time between two events of one of `live` subscriptions.
+fn gap(live: u32) -> Duration {
+    let gap = EVENT_COST.saturating_mul(live).min(GATHERED_MOST);
+    if gap < GATHERED_LEAST { Duration::ZERO } else { gap }
 }
 
 /// The answer was broken off: its reader has stalled.
@@ -91,7 +117,14 @@ impl Subscription {
         connection: Arc<Activity>,
     ) -> Subscription {
         let initial = format.encode_initial(&output);
+        terms.live.fetch_add(1, Ordering::Relaxed);
         Subscription { format, initial, events: output.event_stream, account, terms, connection }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.terms.live.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -143,7 +176,9 @@ impl Sender {
 
     async fn send(&mut self) {
         loop {
-            if self.last_has_left().await.is_err() {
+            let terms = Arc::clone(&self.subscription.terms);
+            let (left, ()) = tokio::join!(self.last_has_left(), terms.gather());
+            if left.is_err() {
                 return self.break_off().await;
             }
             let Some((piece, goes_on)) = self.next().await else { return };
@@ -170,7 +205,7 @@ impl Sender {
     async fn next(&mut self) -> Option<(Bytes, bool)> {
         let Subscription { format, account, terms, connection, .. } = &*self.subscription;
         let (format, connection) = (*format, Arc::clone(connection));
-        let mut permit = terms.budget.permit(Arc::clone(account));
+        let mut permit = terms.budget.permit(Arc::clone(account), Flow::Out);
         // Refused only if thousands wait: the client is to come back.
         let Ok(event) = self.event(&mut permit).await else { return None };
         connection.heed_hang_up().await;
@@ -186,6 +221,8 @@ impl Sender {
     /// The next event, with room for its message.
     async fn event(&mut self, permit: &mut Permit) -> Result<Option<SubscribeToShardEventStream>, NoRoom> {
         let Subscription { format, events, terms, .. } = &mut *self.subscription;
+        // Without memory: of thousands that wait, few read at a time.
+        events.ready().await;
         permit.grow(terms.claim).await?;
         let mut asked = pin!(events.next_event());
         if let Some(event) = runtime::timeout(SOON, asked.as_mut()).await {
@@ -220,5 +257,17 @@ impl Sender {
         let (left, last) = oneshot::channel::<()>();
         self.last = Some(last);
         held(bytes, (permit, Arc::clone(&self.open), left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_subscriptions_there_are_the_longer_each_gathers() {
+        for (live, micros) in [(0, 0), (1, 0), (20, 0), (40, 1200), (80, 2400), (1000, 4000), (u32::MAX, 4000)] {
+            assert_eq!(gap(live), Duration::from_micros(micros), "{live}");
+        }
     }
 }

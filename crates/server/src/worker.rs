@@ -36,7 +36,7 @@ impl Worker {
         phase: watch::Receiver<Phase>,
         ended: mpsc::Sender<()>,
     ) -> io::Result<Worker> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let turns = runtime::Turns::new()?;
         let (queue, mut accepted) = mpsc::unbounded_channel::<Accepted>();
         let work = async move {
             let (live, mut all_ended) = mpsc::channel::<()>(1);
@@ -57,8 +57,7 @@ impl Worker {
             let _ = all_ended.recv().await;
             drop(ended);
         };
-        let thread =
-            std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || runtime.block_on(work))?;
+        let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || turns.run(work))?;
         Ok(Worker { queue, thread })
     }
 }

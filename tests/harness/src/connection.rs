@@ -1,11 +1,15 @@
 //! One HTTP/1.1 connection that is kept alive, with as little work per request as possible: the load generator shares
 //! the machine with the server that it measures.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 
+use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+/// When requests say that they were signed.
+pub const SIGNED_AT: &str = "20260101T000000Z";
 
 /// Where requests go and in whose name.
 #[derive(Debug, Clone)]
@@ -25,24 +29,35 @@ impl Endpoint {
         Self { address, access_key: account.to_owned(), region: "us-east-1".to_owned() }
     }
 
-    /// The bytes of a whole request. The signature has the right form and no meaning.
+    /// The bytes of a whole request in JSON.
     #[must_use]
     pub fn request(&self, operation: &str, body: &[u8]) -> Vec<u8> {
-        let head = format!(
-            "POST / HTTP/1.1\r\nHost: {}\r\nX-Amz-Target: Kinesis_20131202.{operation}\r\n\
-             Content-Type: application/x-amz-json-1.1\r\nX-Amz-Date: 20260101T000000Z\r\n\
-             Authorization: AWS4-HMAC-SHA256 Credential={}/20260101/{}/kinesis/aws4_request, \
-             SignedHeaders=host;x-amz-date;x-amz-target, Signature={:064}\r\nContent-Length: {}\r\n\r\n",
-            self.address,
-            self.access_key,
-            self.region,
-            0,
-            body.len()
-        );
-        let mut request = Vec::with_capacity(head.len() + body.len());
-        request.extend_from_slice(head.as_bytes());
+        let mut request = self.head(operation, "application/x-amz-json-1.1", body.len()).into_bytes();
         request.extend_from_slice(body);
         request
+    }
+
+    /// The head of an HTTP/1.1 request whose body has `length` bytes, with the empty line.
+    #[must_use]
+    pub fn head(&self, operation: &str, content_type: &str, length: usize) -> String {
+        format!(
+            "POST / HTTP/1.1\r\nHost: {}\r\nX-Amz-Target: Kinesis_20131202.{operation}\r\n\
+             Content-Type: {content_type}\r\nX-Amz-Date: {SIGNED_AT}\r\nAuthorization: {}\r\n\
+             Content-Length: {length}\r\n\r\n",
+            self.address,
+            self.authorization(),
+        )
+    }
+
+    /// The value of a request's `Authorization`, to be sent with [`SIGNED_AT`] as its `X-Amz-Date`. The signature has the
+    /// right form and no meaning.
+    #[must_use]
+    pub fn authorization(&self) -> String {
+        format!(
+            "AWS4-HMAC-SHA256 Credential={}/20260101/{}/kinesis/aws4_request, \
+             SignedHeaders=host;x-amz-date;x-amz-target, Signature={:064}",
+            self.access_key, self.region, 0
+        )
     }
 }
 
@@ -55,11 +70,15 @@ pub struct Response<'a> {
     pub body: &'a [u8],
 }
 
-/// One connection. After an error it is of no more use.
+/// One connection. After an error it is of no more use. To a server that closes it after an answer, and says so, it is
+/// opened anew for the next request.
 #[derive(Debug)]
 pub struct Connection {
+    address: SocketAddr,
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// Whether the server has said that it closes the connection.
+    closes: bool,
 }
 
 impl Connection {
@@ -68,9 +87,7 @@ impl Connection {
     /// # Errors
     /// When nobody listens there.
     pub async fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(16 * 1024) })
+        Ok(Self { address, stream: connect(address).await?, buffer: Vec::with_capacity(16 * 1024), closes: false })
     }
 
     /// Sends one request and reads its answer.
@@ -79,7 +96,38 @@ impl Connection {
     /// When the connection breaks, or the answer is not one that this reader knows: it wants `Content-Length`, as every
     /// AWS answer has it.
     pub async fn send(&mut self, request: &[u8]) -> io::Result<Response<'_>> {
-        self.stream.write_all(request).await?;
+        self.write(&[request]).await?;
+        self.receive().await
+    }
+
+    /// Sends bytes, all parts with as few system calls as they can be sent with.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn write(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        if self.closes {
+            self.stream = connect(self.address).await?;
+            self.closes = false;
+        }
+        let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let mut left = slices.as_mut_slice();
+        // Empty parts at the front would look like a connection that takes nothing.
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            let written = self.stream.write_vectored(left).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            IoSlice::advance_slices(&mut left, written);
+        }
+        Ok(())
+    }
+
+    /// Reads one answer.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub async fn receive(&mut self) -> io::Result<Response<'_>> {
         self.buffer.clear();
         let head = loop {
             if let Some(head) = Head::parse(&self.buffer)? {
@@ -95,6 +143,7 @@ impl Connection {
         if self.buffer.len() > end {
             return Err(invalid("the server sent more than one answer to one request"));
         }
+        self.closes = head.closes;
         Ok(Response { status: head.status, body: &self.buffer[head.length..end] })
     }
 
@@ -104,6 +153,12 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 fn invalid(what: &'static str) -> io::Error {
@@ -117,24 +172,57 @@ struct Head {
     length: usize,
     status: u16,
     content_length: usize,
+    /// Whether the server closes the connection after this answer.
+    closes: bool,
 }
 
 impl Head {
     /// The head at the start of `bytes`, or `None` while it is not complete.
     fn parse(bytes: &[u8]) -> io::Result<Option<Self>> {
-        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+        let Some(end) = memmem::find(bytes, b"\r\n\r\n") else {
             return Ok(None);
         };
-        let text = std::str::from_utf8(&bytes[..end]).map_err(|_| invalid("the head is not text"))?;
-        let mut lines = text.split("\r\n");
-        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")).and_then(|rest| rest.get(..3));
-        let status = status.and_then(|digits| digits.parse().ok()).ok_or_else(|| invalid("no HTTP/1.1 status line"))?;
-        let content_length = lines
-            .filter_map(|line| line.split_once(':'))
-            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-            .and_then(|(_, value)| value.trim().parse().ok())
-            .ok_or_else(|| invalid("no Content-Length"))?;
-        Ok(Some(Self { length: end + 4, status, content_length }))
+        let mut lines = Lines(&bytes[..end]);
+        let status = lines.next().and_then(|line| line.strip_prefix(b"HTTP/1.1 ")).and_then(|rest| rest.get(..3));
+        let status = status.and_then(number).and_then(|status| u16::try_from(status).ok());
+        let status = status.ok_or_else(|| invalid("no HTTP/1.1 status line"))?;
+        let (mut content_length, mut closes) = (None, false);
+        for line in lines {
+            if let Some(value) = value_of(line, b"content-length:") {
+                content_length = number(value);
+            } else if let Some(value) = value_of(line, b"connection:") {
+                closes = value.eq_ignore_ascii_case(b"close");
+            }
+        }
+        let content_length = content_length.ok_or_else(|| invalid("no Content-Length"))?;
+        Ok(Some(Self { length: end + 4, status, content_length, closes }))
+    }
+}
+
+/// The value of a line that starts with `name`, which has a colon at its end.
+fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (start, value) = line.split_at_checked(name.len())?;
+    start.eq_ignore_ascii_case(name).then_some(value.trim_ascii())
+}
+
+fn number(digits: &[u8]) -> Option<usize> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The lines of a head, without their ends.
+struct Lines<'a>(&'a [u8]);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let end = memmem::find(self.0, b"\r\n");
+        let (line, rest) = end.map_or((self.0, [].as_slice()), |end| (&self.0[..end], &self.0[end + 2..]));
+        self.0 = rest;
+        Some(line)
     }
 }
 
@@ -148,8 +236,14 @@ mod tests {
         for end in 0..head.len() - 2 {
             assert_eq!(Head::parse(&head[..end]).ok().flatten(), None);
         }
-        let expected = Head { length: head.len() - 2, status: 400, content_length: 12 };
+        let expected = Head { length: head.len() - 2, status: 400, content_length: 12, closes: false };
         assert_eq!(Head::parse(head).ok().flatten(), Some(expected));
+    }
+
+    #[test]
+    fn a_server_that_closes_says_so() {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: Close\r\n\r\n";
+        assert!(Head::parse(head).ok().flatten().is_some_and(|head| head.closes));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod kinesis;
 mod random;
 mod server;
 
-pub use connection::{Connection, Endpoint, Response};
+pub use connection::{Connection, Endpoint, Response, SIGNED_AT};
 pub use kinesis::{CallError, Kinesis, ShardDescription};
 pub use random::Random;
-pub use server::{Server, ServerCommand, StartError};
+pub use server::{Ready, Server, ServerCommand, StartError};

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -21,10 +21,19 @@ pub struct ServerCommand {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// The text that precedes the address in the line that says it is ready, e.g. `listening on http://`.
-    pub ready: String,
+    /// How it shows that it is ready.
+    pub ready: Ready,
     /// The file that collects everything the server prints. It grows over restarts.
     pub output: PathBuf,
+}
+
+/// How a server shows that it is ready, and where it is.
+#[derive(Debug, Clone)]
+pub enum Ready {
+    /// It prints this text, followed by its address, e.g. `listening on http://`.
+    Says(String),
+    /// It takes connections at this address, which it was given.
+    Accepts(SocketAddr),
 }
 
 impl ServerCommand {
@@ -37,7 +46,7 @@ impl ServerCommand {
         Self {
             program: program.to_owned(),
             arguments,
-            ready: "listening on http://".to_owned(),
+            ready: Ready::Says("listening on http://".to_owned()),
             output: output.to_owned(),
         }
     }
@@ -93,7 +102,7 @@ impl Server {
         Ok(Self { child, output, printed_before, address: None })
     }
 
-    /// Starts the process and waits until it says that it listens, at most `limit`.
+    /// Starts the process and waits until it is ready, at most `limit`.
     ///
     /// # Errors
     /// See [`StartError`]. A server that is late is killed.
@@ -104,8 +113,12 @@ impl Server {
             // The status is taken before the output is read: nothing is printed after the end.
             let ended = server.child.try_wait()?;
             let printed = server.printed()?;
-            if let Some(address) = address_after(&printed, &command.ready) {
-                server.address = Some(address);
+            let ready = match &command.ready {
+                Ready::Says(text) => address_after(&printed, text),
+                Ready::Accepts(address) => TcpStream::connect(address).is_ok().then_some(*address),
+            };
+            if ready.is_some() {
+                server.address = ready;
                 return Ok(server);
             }
             if let Some(status) = ended {
@@ -116,6 +129,12 @@ impl Server {
             }
             std::thread::sleep(POLL);
         }
+    }
+
+    /// The process's id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Where it listens; of a server that was only spawned, nothing is known.

@@ -221,6 +221,8 @@ fn of_endless_lists_and_maps_only_so_much_is_kept() {
     let records = vec!["{}"; 50_000].join(",");
     assert_eq!(request!(PutRecords, &format!(r#"{{"Records":[{records}]}}"#)).records.len(), KEPT);
     assert_refused(Operation::PutRecords, &[(&format!(r#"{{"Records":[{records},1]}}"#), "Expected null")]);
+    let records = vec!["{}"; READ + 1].join(",");
+    assert_refused(Operation::PutRecords, &[(&format!(r#"{{"Records":[{records}]}}"#), TOO_MANY)]);
     let tags: Vec<String> = (0..50_000).map(|number| format!(r#""{number}":"""#)).collect();
     let body = format!(r#"{{"Tags":{{{},"0":"last"}}}}"#, tags.join(","));
     let input = request!(AddTagsToStream, &body);

@@ -39,6 +39,8 @@ struct State {
     files: Vec<FileState>,
     locks: BTreeSet<PathBuf>,
     operations: u64,
+    /// Bytes read so far.
+    read: u64,
     crash_at: Option<u64>,
     fail_at: Option<u64>,
     crashed: bool,
@@ -174,6 +176,11 @@ impl SimDisk {
     /// How many operations were done.
     pub fn operations(&self) -> u64 {
         self.state.lock().operations
+    }
+
+    /// How many bytes were read.
+    pub fn bytes_read(&self) -> u64 {
+        self.state.lock().read
     }
 
     /// Ends the world at operation number `at`, counted over the disk's life: it may happen in part, later ones fail.
@@ -447,7 +454,7 @@ impl SimFile {
 
 impl DiskFile for SimFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         if state.crashed {
             return Err(crashed());
         }
@@ -455,6 +462,7 @@ impl DiskFile for SimFile {
         let start = (offset as usize).min(content.len());
         let n = buffer.len().min(content.len() - start);
         buffer[..n].copy_from_slice(&content[start..start + n]);
+        state.read += n as u64;
         Ok(n)
     }
 

@@ -39,12 +39,13 @@ impl Kinesis {
         }
         let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(DEFAULT_LIMIT);
         let size = PageSize { bytes: limits.get_records_page(), records: limit };
-        let page = read_page(&stream, shard, self.horizon(&view.record), iterator.position, size).await?;
-        let (records, bytes) = encode(&page, &stream, shard)?;
+        let mut page = read_page(&stream, shard, self.horizon(&view.record), iterator.position, size).await?;
+        let (behind, newest) = (behind(&page), page.records.last().map(|last| last.time));
+        let (records, bytes) = encode(std::mem::take(&mut page.records), shard);
         throttle.charge_read(limits, bytes, self.env.clock.monotonic());
         let now = self.now();
-        if let Some(last) = page.records.last() {
-            let (count, age) = (records.len() as u64, now.saturating_sub(last.time));
+        if let Some(newest) = newest {
+            let (count, age) = (records.len() as u64, now.saturating_sub(newest));
             self.hooks.meter.outgoing(&stream, shard.index, count, bytes, age);
         }
         let children = children_at_end(&stream, shard, &page);
@@ -58,7 +59,7 @@ impl Kinesis {
             ShardIterator { position, issued: now, ..iterator }.seal(&self.tokens)
         });
         Ok(GetRecordsOutput {
-            millis_behind_latest: Some(behind(&page)),
+            millis_behind_latest: Some(behind),
             records,
             next_shard_iterator,
             child_shards: children,

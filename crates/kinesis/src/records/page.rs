@@ -52,28 +52,24 @@ pub(super) async fn read_page(
     Ok(page)
 }
 
-/// The page's records for the answer, and their bytes (data and partition keys).
-pub(super) fn encode(page: &ReadResult, stream: &Stream, shard: &ShardRecord) -> Result<(Vec<Record>, u64), Error> {
+/// A page's records for the answer, and their bytes (data and partition keys).
+pub(super) fn encode(page: Vec<millstream_log::Record>, shard: &ShardRecord) -> (Vec<Record>, u64) {
     let mut bytes = 0;
-    let mut records = Vec::with_capacity(page.records.len());
-    for record in &page.records {
-        let Some(view) = record.view() else {
-            tracing::error!(stream = %stream.address.arn(), shard = shard.index, "a record's form is not known");
-            return Err(texts::internal_failure());
-        };
-        let partition_key = view.partition_key.map(str::to_owned);
-        let data = record.data();
-        bytes += (data.len() + partition_key.as_ref().map_or(0, String::len)) as u64;
+    let mut records = Vec::with_capacity(page.len());
+    for record in page {
         let number = SequenceNumber::of_record(shard.create_second, shard.index, record.offset, record.time);
+        let arrival = Timestamp(i64::try_from(record.time).unwrap_or(i64::MAX));
+        let (partition_key, data) = record.into_parts();
+        bytes += (data.len() + partition_key.as_ref().map_or(0, String::len)) as u64;
         records.push(Record {
             sequence_number: number.to_text(),
-            approximate_arrival_timestamp: Some(Timestamp(i64::try_from(record.time).unwrap_or(i64::MAX))),
+            approximate_arrival_timestamp: Some(arrival),
             data,
             partition_key,
             encryption_type: None,
         });
     }
-    Ok((records, bytes))
+    (records, bytes)
 }
 
 /// How far the page's end lies behind the shard's newest record, ms: 0 only if nothing is left to read.

@@ -1,3 +1,4 @@
+mod instructions;
 mod put;
 mod read;
 mod reshard;

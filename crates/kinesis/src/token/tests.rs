@@ -6,9 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-const NOW: TimeMs = 1_750_000_000_000;
+pub(super) const NOW: TimeMs = 1_750_000_000_000;
 
-fn keys() -> TokenKeys {
+pub(super) fn keys() -> TokenKeys {
     keys_of(1)
 }
 
@@ -19,7 +19,7 @@ fn keys_of(seed: u64) -> TokenKeys {
     TokenKeys::load(&env, Path::new("/data/token-keys")).unwrap()
 }
 
-fn iterator(stream: &str) -> ShardIterator<'_> {
+pub(super) fn iterator(stream: &str) -> ShardIterator<'_> {
     ShardIterator {
         account: "123456789012".into(),
         region: "us-east-1".into(),

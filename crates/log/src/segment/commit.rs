@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -13,15 +12,18 @@ use parking_lot::Mutex;
 use super::format::{BlockEntry, BlockKind, crc32c_of};
 use super::tail::Chunk;
 use crate::batch::{Batch, ShardBatch};
+use crate::wakers::{Ticket, Wakers};
 use crate::{AppendError, ShardIndex, TimeMs};
 
 /// A shard's part of a batch is copied behind its forerunners below this size, and kept as its own buffer above it.
 const COPY_BELOW: usize = 16 << 10;
 
+/// A commit of this many bytes of records, or of this many batches, is written without waiting for more: a sync costs
+/// little beside them, and writing them meanwhile gains more.
+const LARGE_BYTES: usize = 256 << 10;
+const LARGE_BATCHES: usize = 16;
+
 /// What every batch of a commit waits for.
-///
-/// Waking a task of another thread's runtime costs a system call, waking one of the same runtime does not. So of the tasks
-/// that wait on one thread only the first is woken from here; when it is polled, on that thread, it wakes the others.
 #[derive(Default)]
 pub(crate) struct Outcome {
     state: Mutex<OutcomeState>,
@@ -30,52 +32,7 @@ pub(crate) struct Outcome {
 #[derive(Default)]
 struct OutcomeState {
     result: Option<Result<(), AppendError>>,
-    groups: Vec<Group>,
-}
-
-/// The tasks that wait on one thread.
-struct Group {
-    thread: u64,
-    waiting: Vec<(u64, Waker)>,
-}
-
-/// A number for the present thread.
-fn thread_key() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    thread_local! {
-        static KEY: u64 = NEXT.fetch_add(1, Ordering::Relaxed);
-    }
-    KEY.with(|key| *key)
-}
-
-impl OutcomeState {
-    fn take_group(&mut self, thread: u64) -> Vec<(u64, Waker)> {
-        let group = self.groups.iter_mut().find(|g| g.thread == thread);
-        group.map(|g| std::mem::take(&mut g.waiting)).unwrap_or_default()
-    }
-
-    /// Adds a waiting task's waker, or replaces the one it had.
-    fn register(&mut self, thread: u64, id: u64, waker: &Waker, known: bool) {
-        let group = match self.groups.iter().position(|g| g.thread == thread) {
-            Some(at) => &mut self.groups[at],
-            None => {
-                self.groups.push(Group { thread, waiting: Vec::new() });
-                let last = self.groups.len() - 1;
-                &mut self.groups[last]
-            }
-        };
-        let old = if known { group.waiting.iter_mut().find(|(other, _)| *other == id) } else { None };
-        match old {
-            Some((_, old)) => old.clone_from(waker),
-            None => group.waiting.push((id, waker.clone())),
-        }
-    }
-
-    fn forget(&mut self, thread: u64, id: u64) {
-        if let Some(group) = self.groups.iter_mut().find(|g| g.thread == thread) {
-            group.waiting.retain(|(other, _)| *other != id);
-        }
-    }
+    wakers: Wakers,
 }
 
 impl Outcome {
@@ -84,7 +41,7 @@ impl Outcome {
         let first: Vec<Waker> = {
             let mut state = self.state.lock();
             state.result = Some(result);
-            state.groups.iter_mut().filter_map(|g| g.waiting.pop()).map(|(_, waker)| waker).collect()
+            state.wakers.firsts()
         };
         for waker in first {
             waker.wake();
@@ -95,30 +52,27 @@ impl Outcome {
 /// Resolves when the commit has its outcome.
 pub(crate) struct Committed {
     outcome: Arc<Outcome>,
-    /// Thread and number under which it waits.
-    registered: Option<(u64, u64)>,
+    ticket: Option<Ticket>,
 }
 
 impl Committed {
     pub(crate) fn new(outcome: Arc<Outcome>) -> Committed {
-        Committed { outcome, registered: None }
+        Committed { outcome, ticket: None }
     }
 
     /// Wakes those that count on this one, if the outcome is there; else stops waiting.
     fn leave(&mut self) {
-        let Some((thread, id)) = self.registered.take() else { return };
+        let Some(ticket) = self.ticket.take() else { return };
         let others = {
             let mut state = self.outcome.state.lock();
             if state.result.is_some() {
-                state.take_group(thread)
+                state.wakers.take(ticket)
             } else {
-                state.forget(thread, id);
+                state.wakers.forget(ticket);
                 Vec::new()
             }
         };
-        for (_, waker) in others {
-            waker.wake();
-        }
+        others.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -126,8 +80,7 @@ impl Future for Committed {
     type Output = Result<(), AppendError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let registered = self.registered;
+        let known = self.ticket;
         let mut state = self.outcome.state.lock();
         match &state.result {
             Some(result) => {
@@ -137,10 +90,9 @@ impl Future for Committed {
                 Poll::Ready(result)
             }
             None => {
-                let (thread, id) = registered.unwrap_or_else(|| (thread_key(), NEXT.fetch_add(1, Ordering::Relaxed)));
-                state.register(thread, id, context.waker(), registered.is_some());
+                let ticket = state.wakers.wait(known, context.waker());
                 drop(state);
-                self.registered = Some((thread, id));
+                self.ticket = Some(ticket);
                 Poll::Pending
             }
         }
@@ -162,6 +114,9 @@ pub(crate) struct OpenCommit {
     /// Blocks without records: closings, fences, trims, descriptors.
     control: Vec<(BlockEntry, Bytes)>,
     bytes: usize,
+    batches: usize,
+    /// Whether it is to be written as soon as the writer is free. Until then more may join.
+    pub(crate) due: bool,
     pub(crate) outcome: Arc<Outcome>,
 }
 
@@ -184,7 +139,6 @@ impl OpenBlock {
                 shard: self.shard,
                 first: self.first + u64::from(self.count - self.small_count),
                 count: self.small_count,
-                time_last: self.time_last,
                 bytes: Bytes::from(std::mem::take(&mut self.small)),
             });
             self.small_count = 0;
@@ -201,6 +155,16 @@ impl OpenCommit {
     /// Whether closings, trims or descriptors are in it.
     pub(crate) fn has_control(&self) -> bool {
         !self.control.is_empty()
+    }
+
+    /// Whether waiting for more would gain nothing.
+    pub(crate) fn is_large(&self) -> bool {
+        self.bytes >= LARGE_BYTES || self.batches >= LARGE_BATCHES
+    }
+
+    /// Batches in it.
+    pub(crate) fn batches(&self) -> usize {
+        self.batches
     }
 
     /// Bytes of records.
@@ -246,7 +210,6 @@ impl OpenCommit {
                 shard: batch.shard,
                 first,
                 count: batch.count,
-                time_last: time,
                 bytes: Bytes::from(batch.encoded),
             });
             block.count += batch.count;
@@ -314,6 +277,7 @@ pub(crate) fn join(
     mut first_of: impl FnMut(&ShardBatch) -> (u64, TimeMs),
 ) -> Vec<crate::AppendedShard> {
     let mut appended = Vec::with_capacity(batch.shards.len());
+    open.batches += 1;
     for part in batch.shards {
         let (first, time) = first_of(&part);
         appended.push(crate::AppendedShard { shard: part.shard, first, time });

@@ -1,6 +1,6 @@
 //! A bounded cache of open segment files.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,8 +18,11 @@ pub(crate) struct FileCache {
     open: Mutex<Open>,
 }
 
+#[derive(Default)]
 struct Open {
     files: HashMap<FileKey, (Arc<dyn DiskFile>, u64)>,
+    /// The files by when they were last used.
+    by_use: BTreeMap<u64, FileKey>,
     clock: u64,
     /// Counts what was forgotten: what was opened before must not be kept after.
     forgotten: u64,
@@ -27,7 +30,7 @@ struct Open {
 
 impl FileCache {
     pub(crate) fn new(disk: Arc<dyn Disk>, limit: usize) -> FileCache {
-        FileCache { disk, limit, open: Mutex::new(Open { files: HashMap::new(), clock: 0, forgotten: 0 }) }
+        FileCache { disk, limit, open: Mutex::new(Open::default()) }
     }
 
     /// The file, opened if it is not in the cache.
@@ -45,10 +48,11 @@ impl FileCache {
 
     fn lookup(&self, key: FileKey) -> Option<Arc<dyn DiskFile>> {
         let mut open = self.open.lock();
-        open.clock += 1;
-        let now = open.clock;
-        let (file, used) = open.files.get_mut(&key)?;
-        *used = now;
+        let Open { files, by_use, clock, .. } = &mut *open;
+        let (file, used) = files.get_mut(&key)?;
+        *clock += 1;
+        by_use.remove(&std::mem::replace(used, *clock));
+        by_use.insert(*clock, key);
         Some(Arc::clone(file))
     }
 
@@ -57,13 +61,13 @@ impl FileCache {
         let mut open = self.open.lock();
         open.clock += 1;
         let now = open.clock;
-        open.files.insert(key, (file, now));
+        if let Some((_, used)) = open.files.insert(key, (file, now)) {
+            open.by_use.remove(&used);
+        }
+        open.by_use.insert(now, key);
         while open.files.len() > self.limit {
-            let oldest = open.files.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key);
-            match oldest {
-                Some(key) => open.files.remove(&key),
-                None => break,
-            };
+            let Some((_, oldest)) = open.by_use.pop_first() else { break };
+            open.files.remove(&oldest);
         }
     }
 
@@ -71,7 +75,9 @@ impl FileCache {
     pub(crate) fn forget(&self, key: FileKey) {
         let mut open = self.open.lock();
         open.forgotten += 1;
-        open.files.remove(&key);
+        if let Some((_, used)) = open.files.remove(&key) {
+            open.by_use.remove(&used);
+        }
     }
 
     /// Forgets every file of a log.
@@ -79,5 +85,6 @@ impl FileCache {
         let mut open = self.open.lock();
         open.forgotten += 1;
         open.files.retain(|(l, _), _| *l != log);
+        open.by_use.retain(|_, (l, _)| *l != log);
     }
 }

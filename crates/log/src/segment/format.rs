@@ -266,6 +266,11 @@ pub(crate) enum BlockKind {
 }
 
 impl BlockKind {
+    /// Whether the block takes offsets of its shard.
+    pub(crate) fn has_offsets(self) -> bool {
+        matches!(self, BlockKind::Records | BlockKind::Fence | BlockKind::Hole)
+    }
+
     fn from_byte(byte: u8) -> Option<BlockKind> {
         Some(match byte {
             1 => BlockKind::Records,
@@ -444,7 +449,11 @@ pub(crate) struct Footer {
     pub(crate) end: u64,
     /// Sorted by shard.
     pub(crate) index: Vec<(ShardIndex, Vec<IndexEntry>)>,
+    /// Whether each shard's blocks stand together.
+    pub(crate) sorted: bool,
 }
+
+const SORTED: u32 = 1;
 
 impl Footer {
     /// The footer's bytes, index and trailer, to be written at `self.end`.
@@ -468,6 +477,7 @@ impl Footer {
             trailer.extend_from_slice(&n.to_le_bytes());
         }
         trailer.extend_from_slice(&crc.to_le_bytes());
+        trailer.extend_from_slice(&if self.sorted { SORTED } else { 0 }.to_le_bytes());
         trailer.resize(TRAILER - 4, 0);
         let crc = crc32c(&trailer);
         trailer.extend_from_slice(&crc.to_le_bytes());
@@ -499,6 +509,7 @@ impl Footer {
         if crc32c(index) != r.u32()? {
             return None;
         }
+        let sorted = r.u32()? & SORTED != 0;
         let mut r = Reader(index);
         let shards = r.u32()? as usize;
         let mut all = Vec::with_capacity(shards.min(r.0.len() / 8));
@@ -511,7 +522,7 @@ impl Footer {
             }
             all.push((shard, entries));
         }
-        Some(Footer { next_commit, end, index: all })
+        Some(Footer { next_commit, end, index: all, sorted })
     }
 }
 

@@ -130,7 +130,13 @@ pub(crate) fn load(stream: &Stream, number: u64, next: Option<u64>) -> Result<Ar
     if header.number != number || header.id != stream.id {
         return Err(ScanError::Damaged(format!("segment {number} has the header of another")));
     }
-    let footer = match read_footer(&*file, header.salt)? {
+    let sealing = stream.if_open(|log| log.sealing.get(&number).cloned()).flatten();
+    let footer = match sealing {
+        // A scan would take long, and meet the end of the file as it moves.
+        Some(footer) => Some(Footer::clone(&footer)),
+        None => read_footer(&*file, header.salt)?,
+    };
+    let footer = match footer {
         Some(footer) => footer,
         None => {
             let next_commit = match next {

@@ -6,6 +6,7 @@
 //! Positions, order and time are assigned when a batch joins (under the log's lock); the writer is a job on the
 //! environment's pool that takes the open commit whole while the next one fills. `docs/format.md` has the bytes.
 
+mod buffers;
 mod check;
 mod commit;
 mod files;
@@ -40,6 +41,7 @@ pub use check::{CheckReport, check};
 
 use crate::metrics::{LOG_STATE, LOGS, Meters};
 use crate::{BoxFuture, Epoch, Log, LogError, LogId, StreamLog};
+use buffers::Buffers;
 use files::FileCache;
 use format::{SegmentHeader, crc32c};
 use meta::MetaCache;
@@ -81,8 +83,13 @@ pub struct SegmentConfig {
     pub segment_max: u64,
     /// Memory for the newest records of all logs.
     pub tail_cache: usize,
+    /// No more records join while so many bytes of all logs wait to be written. Callers that wait for their appends are
+    /// to stay below it by themselves; a batch whose caller has gone is waited for by nobody, and still takes its memory.
+    pub in_flight_max: usize,
     /// Memory for the indexes of sealed segments.
     pub index_cache: usize,
+    /// Memory at rest for reads from files.
+    pub read_buffers: usize,
     /// Segment files kept open.
     pub open_files: usize,
     /// Below this much free space puts are refused.
@@ -104,7 +111,9 @@ impl SegmentConfig {
             segment_min: 256 << 10,
             segment_max: 128 << 20,
             tail_cache: 64 << 20,
+            in_flight_max: 96 << 20,
             index_cache: 16 << 20,
+            read_buffers: 16 << 20,
             open_files: 512,
             min_free: 64 << 20,
             reserve: 16 << 20,
@@ -121,8 +130,10 @@ pub(crate) struct Shared {
     pub(crate) epoch: u64,
     pub(crate) files: FileCache,
     pub(crate) metas: MetaCache,
+    pub(crate) buffers: Arc<Buffers>,
     pub(crate) tails: TailBudget,
     pub(crate) space: Space,
+    pub(crate) regroups: regroup::Queue,
     pub(crate) closing: AtomicBool,
     pub(crate) meters: Meters,
     next_key: AtomicU64,
@@ -194,8 +205,10 @@ impl SegmentEngine {
         let shared = Arc::new(Shared {
             files: FileCache::new(Arc::clone(&env.disk), config.open_files),
             metas: MetaCache::new(config.index_cache),
+            buffers: Arc::new(Buffers::new(config.read_buffers)),
             tails: TailBudget::new(config.tail_cache),
             space,
+            regroups: regroup::Queue::new(),
             epoch,
             closing: AtomicBool::new(false),
             meters: Meters::new(),
@@ -330,6 +343,8 @@ impl Log for SegmentEngine {
     fn tick(&self) {
         self.shared.env.clock.tick();
         self.shared.space.tick(&self.shared);
+        self.shared.regroups.tick(&self.shared);
+        self.shared.buffers.tick();
         if let Some(stream) = self.cold.lock().pop() {
             stream.warm_up();
         }
@@ -380,3 +395,6 @@ impl Log for SegmentEngine {
         problems
     }
 }
+
+#[cfg(test)]
+mod instructions;

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_env::DiskFile;
 
-use super::format::{BlockKind, SegmentHeader, crc32c};
+use super::buffers::Filler;
+use super::format::{BlockEntry, BlockKind, SegmentHeader, crc32c};
 use super::scan::{ScanError, Scanner};
 use super::stream::Stream;
 use super::tail::Chunk;
-use super::{meta, segment_name};
+use super::{meta, regroup, segment_name};
+use crate::batch::RECORD_FIXED;
 use crate::{Offset, Read, ReadError, ReadResult, Record, Records, ShardIndex, ShardPosition, TimeMs};
 
 /// A part of a segment file to scan for a shard's blocks.
@@ -23,6 +25,11 @@ struct Part {
     end: u64,
 }
 
+/// Nothing is read ahead for a reader who took less than one in so many bytes of what it stepped over,
+const READ_AHEAD_SHARE: u64 = 8;
+/// or who does not read much.
+const READ_AHEAD_LEAST: u64 = 1 << 20;
+
 /// Where a scan of files stops.
 #[derive(Clone, Copy)]
 struct Until {
@@ -31,20 +38,37 @@ struct Until {
     max_records: usize,
 }
 
-/// What a scan of a file gave.
-#[derive(Default)]
+/// What cache or files gave.
 struct Scanned {
-    chunks: Vec<Chunk>,
+    records: Vec<Record>,
+    /// The next offset wanted.
+    next: Offset,
+}
+
+/// A scan of files under way.
+struct Scan<'a> {
+    found: Filler<'a>,
+    /// Data and keys so far, about.
     bytes: usize,
     records: usize,
     /// The next offset wanted.
     next: Offset,
 }
 
-impl Scanned {
+impl Scan<'_> {
     /// Whether there is enough for one answer.
     fn is_enough(&self, until: Until) -> bool {
         self.bytes >= until.max_bytes || self.records >= until.max_records
+    }
+
+    /// Counts a block's records from the next wanted one on.
+    fn count(&mut self, block: &BlockEntry) {
+        // What is stored beside data and keys: the length of a key as well.
+        let fixed = block.count as usize * (RECORD_FIXED + 2);
+        let wanted = (block.end() - self.next.max(block.first)) as usize;
+        self.bytes += (block.length as usize).saturating_sub(fixed) * wanted / block.count.max(1) as usize;
+        self.records += wanted;
+        self.next = block.end();
     }
 }
 
@@ -58,15 +82,14 @@ pub(crate) async fn read(stream: &Arc<Stream>, mut read: Read) -> Result<ReadRes
     let mut skipped = false;
     while from < position.end {
         let want = left.max(1);
-        let chunks = match stream.tail.read(read.shard, from, want) {
+        let max_records = read.max_records - result.records.len();
+        let scanned = match stream.tail.read(read.shard, from, want, max_records) {
             Some(chunks) => {
                 stream.shared.meters.cache_hits.increment(1);
-                let next = chunks.last().map_or(from, |c| c.first + u64::from(c.count));
-                Scanned { next, chunks, ..Scanned::default() }
+                records_of(&chunks, from)?
             }
             None => {
                 stream.shared.meters.cache_misses.increment(1);
-                let max_records = read.max_records - result.records.len();
                 let until = Until { end: position.end, max_bytes: want, max_records };
                 match from_files(stream, read.shard, from, until).await {
                     Ok(scanned) => scanned,
@@ -76,60 +99,67 @@ pub(crate) async fn read(stream: &Arc<Stream>, mut read: Read) -> Result<ReadRes
                 }
             }
         };
-        if !skipped && chunks.chunks.first().is_some_and(|c| c.time_last < read.not_before) {
+        if !skipped && scanned.records.first().is_some_and(|record| record.time < read.not_before) {
             // Expired records not dropped yet: jump over them by the index, not record by record.
             skipped = true;
             from = from.max(seek_time(stream, read.shard, read.not_before).await?);
             result.next = from;
             continue;
         }
-        let stepped = chunks.next.min(position.end).max(from);
-        let full = take(&chunks.chunks, &read, position.end, &mut left, &mut result)?;
-        if full {
-            break;
-        }
-        if stepped == from && chunks.chunks.is_empty() {
+        let stepped = scanned.next.min(position.end).max(from);
+        let stuck = stepped == from && scanned.records.is_empty();
+        if take(scanned.records, &read, position.end, &mut left, &mut result) || stuck {
             break;
         }
         from = stepped.max(result.next);
         result.next = from;
-        if !result.records.is_empty() && left == 0 {
+        if result.records.len() >= read.max_records || !result.records.is_empty() && left == 0 {
             break;
         }
     }
     Ok(result)
 }
 
-/// Takes records from `chunks` until a limit is reached; true if one is.
-fn take(
-    chunks: &[Chunk],
-    read: &Read,
-    end: Offset,
-    left: &mut usize,
-    result: &mut ReadResult,
-) -> Result<bool, ReadError> {
+/// The records of cached chunks from offset `from` on.
+fn records_of(chunks: &[Chunk], from: Offset) -> Result<Scanned, ReadError> {
+    let mut scanned = Scanned { records: Vec::new(), next: from };
     for chunk in chunks {
         let mut seen = 0;
         for record in Records::new(chunk.first, chunk.bytes.clone()) {
             seen += 1;
-            if record.offset < result.next || record.offset >= end {
-                continue;
-            }
-            if record.time >= read.not_before {
-                if result.records.len() >= read.max_records || !fits(&record, left, result.records.is_empty()) {
-                    return Ok(true);
-                }
-                result.next = record.offset + 1;
-                result.records.push(record);
-            } else {
-                result.next = record.offset + 1;
+            if record.offset >= from {
+                scanned.records.push(record);
             }
         }
         if seen != chunk.count {
-            return Err(ReadError::Corrupt(format!("records at offset {} cannot be decoded", chunk.first).into()));
+            return Err(ReadError::Corrupt(undecodable(chunk.first).into()));
         }
+        scanned.next = chunk.first + u64::from(chunk.count);
     }
-    Ok(false)
+    Ok(scanned)
+}
+
+fn undecodable(first: Offset) -> String {
+    format!("records at offset {first} cannot be decoded")
+}
+
+/// Takes records until a limit is reached; true if one is.
+fn take(records: Vec<Record>, read: &Read, end: Offset, left: &mut usize, result: &mut ReadResult) -> bool {
+    for record in records {
+        if record.offset >= end {
+            continue;
+        }
+        if record.time < read.not_before {
+            result.next = record.offset + 1;
+            continue;
+        }
+        if result.records.len() >= read.max_records || !fits(&record, left, result.records.is_empty()) {
+            return true;
+        }
+        result.next = record.offset + 1;
+        result.records.push(record);
+    }
+    false
 }
 
 fn fits(record: &Record, left: &mut usize, first: bool) -> bool {
@@ -158,7 +188,7 @@ async fn from_files(stream: &Arc<Stream>, shard: ShardIndex, from: Offset, until
             // A trim may have dropped the file under the read: then the floor tells.
             let floor = position_of(stream, shard)?.floor;
             if floor > from {
-                return Ok(Scanned { next: floor, ..Scanned::default() });
+                return Ok(Scanned { next: floor, records: Vec::new() });
             }
             Err(match e {
                 ScanError::Damaged(what) => {
@@ -171,44 +201,48 @@ async fn from_files(stream: &Arc<Stream>, shard: ShardIndex, from: Offset, until
     }
 }
 
-/// Reads a shard's chunks from `from` on, over segments.
+/// Reads a shard's records from `from` on, over segments.
 fn scan_shard(stream: &Arc<Stream>, shard: ShardIndex, from: Offset, until: Until) -> Result<Scanned, ScanError> {
-    let mut scanned = Scanned { next: from, ..Scanned::default() };
-    let mut at = segment_of(stream, |header| header.start_of(shard).next <= from)?;
-    while scanned.next < until.end && !scanned.is_enough(until) {
-        let next = segments_of(stream)?.into_iter().find(|n| *n > at);
+    let mut scan = Scan { found: Filler::new(&stream.shared.buffers), bytes: 0, records: 0, next: from };
+    match scan_segments(stream, shard, until, &mut scan) {
+        // What is whole before the damage is given; the read that starts at it fails.
+        Err(ScanError::Damaged(_)) if !scan.found.is_empty() => {}
+        other => other?,
+    }
+    Ok(Scanned { next: scan.next, records: scan.found.finish() })
+}
+
+fn scan_segments(stream: &Arc<Stream>, shard: ShardIndex, until: Until, scan: &mut Scan<'_>) -> Result<(), ScanError> {
+    let mut at = segment_of(stream, |header| header.start_of(shard).next <= scan.next)?;
+    while scan.next < until.end && !scan.is_enough(until) {
+        let next = segment_after(stream, at)?;
         // Where the shard's records in this segment end: nothing behind it needs to be looked at.
         let segment_end = match next {
             Some(next) => start_in(stream, next, shard)?.min(until.end),
             None => until.end,
         };
-        if scanned.next < segment_end {
-            let part = part_of(stream, at, |index| index.position(shard, scanned.next))?;
-            if let Some(part) = part {
-                match scan_part(shard, &part, Until { end: segment_end, ..until }, &mut scanned) {
-                    Err(ScanError::Damaged(_)) if !scanned.chunks.is_empty() => return Ok(scanned),
-                    other => other?,
-                }
-            }
+        if scan.next < segment_end
+            && let Some(part) = part_of(stream, at, |index| index.position(shard, scan.next))?
+        {
+            scan_part(shard, &part, Until { end: segment_end, ..until }, scan)?;
         }
         match next {
-            Some(next) if scanned.next >= segment_end => at = next,
-            _ if scanned.next < segment_end && !scanned.is_enough(until) => {
-                return Err(gap(shard, scanned.next));
-            }
+            Some(next) if scan.next >= segment_end => at = next,
+            _ if scan.next < segment_end && !scan.is_enough(until) => return Err(gap(shard, scan.next)),
             _ => break,
         }
     }
-    Ok(scanned)
+    Ok(())
 }
 
 fn gap(shard: ShardIndex, offset: Offset) -> ScanError {
     ScanError::Damaged(format!("shard {shard}: records from offset {offset} on are missing"))
 }
 
-fn scan_part(shard: ShardIndex, part: &Part, until: Until, scanned: &mut Scanned) -> Result<(), ScanError> {
-    let mut scanner = Scanner::new(&*part.file, part.salt, part.position, part.end);
-    while scanned.next < until.end && !scanned.is_enough(until) {
+fn scan_part(shard: ShardIndex, part: &Part, until: Until, scan: &mut Scan<'_>) -> Result<(), ScanError> {
+    let mut scanner = Scanner::sparse(&*part.file, part.salt, part.position, part.end);
+    let before = scan.bytes;
+    while scan.next < until.end && !scan.is_enough(until) {
         let found = match scanner.next()? {
             Some(found) => found,
             // Damage: other shards' and later commits are found behind it, and the gap shows in the offsets.
@@ -218,41 +252,42 @@ fn scan_part(shard: ShardIndex, part: &Part, until: Until, scanned: &mut Scanned
             },
         };
         for (at, block) in found.head.blocks.iter().enumerate() {
-            if block.shard != shard || block.end() <= scanned.next {
+            if block.shard != shard || block.end() <= scan.next {
                 continue;
+            }
+            if block.kind.has_offsets() && block.first > scan.next {
+                return Err(gap(shard, scan.next));
             }
             match block.kind {
                 BlockKind::Records => {
-                    if block.first > scanned.next {
-                        return Err(gap(shard, scanned.next));
-                    }
-                    let body = scanner.body(&found, at)?;
-                    if crc32c(&body) != block.crc {
+                    let body = scan.found.room(block.length as usize);
+                    scanner.read_body(&found, at, body)?;
+                    if crc32c(body) != block.crc {
                         let what = format!("shard {shard}: the block at offset {} is damaged", block.first);
                         return Err(ScanError::Damaged(format!("segment {}: {what}", part.number)));
                     }
-                    scanned.records += (block.end() - scanned.next.max(block.first)) as usize;
-                    scanned.next = block.end();
-                    scanned.bytes += body.len();
-                    scanned.chunks.push(Chunk {
-                        shard,
-                        first: block.first,
-                        count: block.count,
-                        time_last: block.time_last,
-                        bytes: body,
-                    });
-                }
-                BlockKind::Fence | BlockKind::Hole => {
-                    if block.first > scanned.next {
-                        return Err(gap(shard, scanned.next));
+                    if !scan.found.keep(block, scan.next) {
+                        let what = undecodable(block.first);
+                        return Err(ScanError::Damaged(format!("segment {}: shard {shard}: {what}", part.number)));
                     }
-                    scanned.next = block.end();
+                    scan.count(block);
                 }
+                BlockKind::Fence | BlockKind::Hole => scan.next = block.end(),
                 BlockKind::Close | BlockKind::Trim | BlockKind::Descriptor => {}
             }
         }
     }
+    read_ahead(part, scanner.position, scan.bytes - before);
     Ok(())
+}
+
+/// A reader that took `bytes` of a part up to `position` will probably want as much again: the system may fetch it while
+/// this answer is sent. Not where the reader's records are few among others'.
+fn read_ahead(part: &Part, position: u64, bytes: usize) {
+    let span = position - part.position;
+    if bytes as u64 >= span / READ_AHEAD_SHARE && span >= READ_AHEAD_LEAST {
+        part.file.will_need(position, span.min(part.end.saturating_sub(position)));
+    }
 }
 
 /// What a search in a segment's index needs, whether it is sealed or active.
@@ -283,8 +318,10 @@ fn deleted() -> ScanError {
     ScanError::Disk(io::Error::other("the log is deleted"))
 }
 
-fn segments_of(stream: &Stream) -> Result<Vec<u64>, ScanError> {
-    stream.if_open(|log| log.segments.clone()).ok_or_else(deleted)
+/// The segment that follows number `at`.
+fn segment_after(stream: &Stream, at: u64) -> Result<Option<u64>, ScanError> {
+    let next = |segments: &[u64]| segments.get(segments.partition_point(|number| *number <= at)).copied();
+    stream.if_open(|log| next(&log.segments)).ok_or_else(deleted)
 }
 
 /// Where a shard stood at the start of segment `number`.
@@ -296,7 +333,7 @@ fn start_in(stream: &Arc<Stream>, number: u64, shard: ShardIndex) -> Result<Offs
     match active.ok_or_else(deleted)? {
         Some(start) => Ok(start),
         None => {
-            let next = segments_of(stream)?.into_iter().find(|n| *n > number);
+            let next = segment_after(stream, number)?;
             Ok(meta::load(stream, number, next)?.header.start_of(shard).next)
         }
     }
@@ -317,8 +354,11 @@ fn part_of(
         let file = stream.shared.files.get((stream.key, number), &stream.dir.join(segment_name(number)))?;
         return Ok(Some(Part { number, file, salt, position, end }));
     }
-    let next = segments_of(stream)?.into_iter().find(|n| *n > number);
+    let next = segment_after(stream, number)?;
     let meta = meta::load(stream, number, next)?;
+    if regroup::may_be_scattered(&meta.footer) {
+        stream.shared.regroups.want(stream, number);
+    }
     Ok(search(&*meta).map(|position| Part {
         number,
         file: Arc::clone(&meta.file),
@@ -332,18 +372,17 @@ fn part_of(
 fn segment_of(stream: &Arc<Stream>, before: impl Fn(&SegmentHeader) -> bool) -> Result<u64, ScanError> {
     let (segments, active) =
         stream.if_open(|log| (log.segments.clone(), Arc::clone(&log.active.header))).ok_or_else(deleted)?;
-    let (mut low, mut high) = (0, segments.len());
+    if before(&active) {
+        return Ok(active.number);
+    }
+    let (mut low, mut high) = (0, segments.len().saturating_sub(1));
     while low < high {
         let middle = (low + high) / 2;
         // A damaged header says nothing: the next sound one is asked.
         let mut asked = None;
         for at in middle..high {
-            let header = if segments[at] == active.number {
-                Ok(before(&active))
-            } else {
-                meta::load(stream, segments[at], segments.get(at + 1).copied()).map(|meta| before(&meta.header))
-            };
-            match header {
+            let meta = meta::load(stream, segments[at], segments.get(at + 1).copied());
+            match meta.map(|meta| before(&meta.header)) {
                 Ok(holds) => {
                     asked = Some((at, holds));
                     break;
@@ -392,7 +431,7 @@ fn scan_time(
         {
             return Ok(offset.clamp(position.floor, position.end));
         }
-        match segments_of(stream)?.into_iter().find(|n| *n > at) {
+        match segment_after(stream, at)? {
             Some(next) => at = next,
             None => return Ok(position.end),
         }
@@ -400,7 +439,7 @@ fn scan_time(
 }
 
 fn time_in_part(shard: ShardIndex, time: TimeMs, part: &Part) -> Result<Option<Offset>, ScanError> {
-    let mut scanner = Scanner::new(&*part.file, part.salt, part.position, part.end);
+    let mut scanner = Scanner::sparse(&*part.file, part.salt, part.position, part.end);
     let mut expected: Option<Offset> = None;
     loop {
         let found = match scanner.next()? {

@@ -205,7 +205,7 @@ pub(crate) fn footer_of(found: &[Found], start: u64, next_commit: u64) -> Footer
         index.add(commit.position, &commit.head.blocks);
         end = commit.next();
     }
-    Footer { next_commit, end, index: index.entries() }
+    Footer { next_commit, end, index: index.entries(), sorted: false }
 }
 
 /// Writes a segment's footer and gives back the space behind it.
@@ -347,7 +347,7 @@ pub(crate) fn recover(shared: &Shared, id: &LogId, dir: &Path) -> Result<Recover
     disk.rename(&temporary, &dir.join(segment_name(number)))?;
     disk.sync_dir(dir)?;
     if sealed.is_none() {
-        let footer = Footer { next_commit: first_commit, end: kept_end, index: index.entries() };
+        let footer = Footer { next_commit: first_commit, end: kept_end, index: index.entries(), sorted: false };
         write_footer(&*file, &footer, header.salt)?;
     }
     for (entry, body) in &entries {

@@ -241,7 +241,7 @@ impl Repair<'_> {
         file.set_len(position)?;
         if !last {
             let next_commit = commits.last().map_or(header.first_commit, |c| c.number + 1);
-            let footer = Footer { next_commit, end: position, index: index.entries() };
+            let footer = Footer { next_commit, end: position, index: index.entries(), sorted: false };
             file.write_all_at(&[IoSlice::new(&footer.encode(header.salt))], position)?;
         }
         file.sync_data()?;

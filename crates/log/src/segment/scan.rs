@@ -12,6 +12,9 @@ use super::format::{
 const READ_FIRST: usize = 64 << 10;
 const READ_MOST: usize = 1 << 20;
 
+/// What a scan for one shard reads where it expects a commit as large as [`READ_FIRST`]: most headers fit.
+const READ_HEAD: usize = 4 << 10;
+
 /// Reads commits one after the other, through a buffer that grows while the scan goes on. Bodies inside the buffer are
 /// shared, not copied.
 pub(crate) struct Scanner<'a> {
@@ -24,6 +27,8 @@ pub(crate) struct Scanner<'a> {
     buffer: Bytes,
     buffer_at: u64,
     read: usize,
+    /// Whether most bodies are stepped over.
+    sparse: bool,
 }
 
 /// A commit found in a file.
@@ -48,7 +53,22 @@ impl Found {
 
 impl<'a> Scanner<'a> {
     pub(crate) fn new(file: &'a dyn DiskFile, salt: u64, position: u64, end: u64) -> Scanner<'a> {
-        Scanner { file, salt, position, end, buffer: Bytes::new(), buffer_at: position, read: READ_FIRST }
+        Scanner {
+            file,
+            salt,
+            position,
+            end,
+            buffer: Bytes::new(),
+            buffer_at: position,
+            read: READ_FIRST,
+            sparse: false,
+        }
+    }
+
+    /// A scanner for one shard's blocks among others': large commits are not read but for their headers and for the
+    /// bodies asked for with [`Scanner::read_body`].
+    pub(crate) fn sparse(file: &'a dyn DiskFile, salt: u64, position: u64, end: u64) -> Scanner<'a> {
+        Scanner { sparse: true, read: READ_HEAD, ..Scanner::new(file, salt, position, end) }
     }
 
     /// The commit at the present position, and moves behind it; `None` if there is no sound header there (the position
@@ -70,6 +90,9 @@ impl<'a> Scanner<'a> {
             return Ok(None);
         }
         self.position = found.next();
+        if self.sparse {
+            self.read = if found.head.total() >= READ_FIRST as u64 { READ_HEAD } else { READ_FIRST };
+        }
         Ok(Some(found))
     }
 
@@ -101,6 +124,19 @@ impl<'a> Scanner<'a> {
         self.bytes(found.body_position(at), found.head.blocks[at].length as usize)
     }
 
+    /// Fills `into` with the body of block number `at`, not yet checked.
+    pub(crate) fn read_body(&mut self, found: &Found, at: usize, into: &mut [u8]) -> io::Result<()> {
+        let position = found.body_position(at);
+        let start = position.checked_sub(self.buffer_at).and_then(|start| usize::try_from(start).ok());
+        match start.and_then(|start| self.buffer.get(start..start + into.len())) {
+            Some(body) => {
+                into.copy_from_slice(body);
+                Ok(())
+            }
+            None => self.file.read_exact_at(into, position),
+        }
+    }
+
     /// `length` bytes from `position` on; `UnexpectedEof` if the file ends before.
     fn bytes(&mut self, position: u64, length: usize) -> io::Result<Bytes> {
         if position >= self.buffer_at {
@@ -116,7 +152,9 @@ impl<'a> Scanner<'a> {
         }
         let room = self.end.max(position + length as u64) - position;
         let want = (self.read.max(length) as u64).min(room) as usize;
-        self.read = (self.read * 2).min(READ_MOST);
+        if !self.sparse {
+            self.read = (self.read * 2).min(READ_MOST);
+        }
         let mut buffer = vec![0; want];
         let mut have = 0;
         while have < want {

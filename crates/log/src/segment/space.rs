@@ -1,5 +1,6 @@
 //! Room on the disk: segment files made ready ahead of need, the reserve for a full disk, and the trash.
 
+use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,27 +12,37 @@ use millstream_env::{DiskFile, Env, OpenMode};
 use parking_lot::Mutex;
 
 use super::recovery::segments_in;
-use super::state::Content;
+use super::state::{Active, Content};
 use super::stream::{OpenLog, Stream};
 use super::{Durability, SegmentConfig, Shared, segment_name};
 use crate::metrics::DISK_FREE;
 
-/// Zeros are written in pieces of this size, each synced, so that commits of other logs get their turn at the disk.
-const ZERO_PIECE: usize = 4 << 20;
+/// Zeros are written in pieces of this size, each synced, so that commits get their turn at the disk.
+const ZERO_PIECE: u64 = 1 << 20;
 
-/// The next segment is made ready when this part of the present one is used.
-const PREPARE_AT: f64 = 0.5;
+/// The next segment is made ready while the present one fills from the first part to the second: a little at a time, since
+/// all at once would keep the disk from the commits for as long as it takes.
+const PREPARE: (f64, f64) = (0.25, 0.85);
 
 /// Filling with zeros makes small commits' syncs cheaper and doubles the bytes written: large commits do better without.
 const ZERO_FILL_BELOW: u64 = 128 << 10;
 
 /// The file for the next segment.
-#[derive(Debug)]
 pub(crate) enum Spare {
     None,
+    /// A job is at it.
     Preparing,
+    /// Filled as far as the present segment is: the rest has time.
+    Partly(Filling),
     /// Written space of this size, under the name `spare`.
     Ready(u64),
+}
+
+/// A file that is being filled with zeros.
+pub(crate) struct Filling {
+    file: Box<dyn DiskFile>,
+    size: u64,
+    filled: u64,
 }
 
 /// The engine's view of the disk.
@@ -40,6 +51,8 @@ pub(crate) struct Space {
     reserve: PathBuf,
     has_reserve: Mutex<bool>,
     free: AtomicU64,
+    /// The directories of regions whose own names are durable.
+    rooted: Mutex<BTreeSet<PathBuf>>,
 }
 
 /// Whether an error says that there is no room.
@@ -57,6 +70,7 @@ impl Space {
             ),
             reserve,
             free: AtomicU64::new(u64::MAX),
+            rooted: Mutex::default(),
         };
         space.look(env, config);
         space
@@ -151,61 +165,87 @@ pub(crate) fn next_size(config: &SegmentConfig, last: u64, used: u64) -> u64 {
     wanted.clamp(config.segment_min, config.segment_max)
 }
 
-/// Makes the next segment's file ready in the background once the present one is half full.
+/// How far a spare of that size should be filled by now, in bytes.
+fn wanted(active: &Active, size: u64) -> u64 {
+    let (from, to) = PREPARE;
+    let used = active.position as f64 / active.capacity.max(1) as f64;
+    ((used - from) / (to - from) * size as f64) as u64
+}
+
+/// Makes the next segment's file ready in the background while the present one fills.
 pub(crate) fn prepare_spare(stream: &Arc<Stream>, log: &mut OpenLog) {
     let config = &stream.shared.config;
-    let used = log.active.position as f64 / log.active.capacity.max(1) as f64;
-    if !matches!(log.spare, Spare::None) || used < PREPARE_AT || stream.shared.space.is_full() {
-        return;
-    }
-    let commits = log.next_commit.saturating_sub(log.active.header.first_commit).max(1);
-    if config.durability == Durability::None || log.active.position / commits >= ZERO_FILL_BELOW {
-        return;
-    }
-    log.spare = Spare::Preparing;
     let size = next_size(config, log.active.capacity, log.active.capacity);
+    if stream.shared.space.is_full() || wanted(&log.active, size) == 0 {
+        return;
+    }
+    match std::mem::replace(&mut log.spare, Spare::Preparing) {
+        Spare::None => {
+            let commits = log.next_commit.saturating_sub(log.active.header.first_commit).max(1);
+            if config.durability == Durability::None || log.active.position / commits >= ZERO_FILL_BELOW {
+                log.spare = Spare::None;
+                return;
+            }
+            fill_later(stream, None, size);
+        }
+        Spare::Partly(filling) if filling.filled < wanted(&log.active, filling.size) => {
+            let size = filling.size;
+            fill_later(stream, Some(filling), size);
+        }
+        other => log.spare = other,
+    }
+}
+
+/// Fills a piece of the next segment's file in the background, and more as long as the writer comes closer: of the file
+/// that is `begun`, or else of a new one.
+fn fill_later(stream: &Arc<Stream>, begun: Option<Filling>, size: u64) {
     let stream = Arc::clone(stream);
     let pool = Arc::clone(&stream.shared.env.pool);
-    pool.spawn(Box::new(move || {
-        let made = zero_filled(&stream, size);
-        let spare = match made {
-            Ok(()) => Spare::Ready(size),
-            Err(e) => {
-                tracing::debug!(log = %stream.id, "cannot prepare a segment: {e}");
-                Spare::None
-            }
-        };
-        stream.if_open(|log| {
-            if matches!(log.spare, Spare::Preparing) {
+    pool.spawn_background(Box::new(move || {
+        let filling = begun.map_or_else(|| begin_filling(&stream, size), Ok);
+        let spare = filling.and_then(|filling| fill_piece(&stream, filling)).unwrap_or_else(|e| {
+            tracing::debug!(log = %stream.id, "cannot prepare a segment: {e}");
+            drop(stream.shared.env.disk.remove_file(&stream.dir.join(MAKING)));
+            Spare::None
+        });
+        let more = stream.if_open(|log| match spare {
+            Spare::Partly(filling) if filling.filled < wanted(&log.active, size) => Some(filling),
+            spare => {
                 log.spare = spare;
+                None
             }
         });
+        if let Some(more @ Some(_)) = more {
+            // Anew each time: other logs' turns come between.
+            fill_later(&stream, more, size);
+        }
     }));
 }
 
-fn zero_filled(stream: &Stream, size: u64) -> io::Result<()> {
+/// The name of a spare that is not ready.
+const MAKING: &str = "spare.tmp";
+
+fn begin_filling(stream: &Stream, size: u64) -> io::Result<Filling> {
     let disk = &stream.shared.env.disk;
-    let making = stream.dir.join("spare.tmp");
+    let making = stream.dir.join(MAKING);
     if disk.exists(&making) {
         disk.remove_file(&making)?;
     }
     let file = disk.open(&making, OpenMode::CreateNew)?;
-    let filled = (|| {
-        file.allocate(size)?;
-        let zeros = vec![0; ZERO_PIECE.min(size as usize)];
-        let mut at = 0;
-        while at < size {
-            let n = (zeros.len() as u64).min(size - at) as usize;
-            file.write_all_at(&[IoSlice::new(&zeros[..n])], at)?;
-            file.sync_data()?;
-            at += n as u64;
-        }
-        disk.rename(&making, &stream.dir.join("spare"))
-    })();
-    if filled.is_err() {
-        drop(disk.remove_file(&making));
+    file.allocate(size)?;
+    Ok(Filling { file, size, filled: 0 })
+}
+
+fn fill_piece(stream: &Stream, mut filling: Filling) -> io::Result<Spare> {
+    let piece = ZERO_PIECE.min(filling.size - filling.filled);
+    filling.file.write_all_at(&[IoSlice::new(&vec![0; piece as usize])], filling.filled)?;
+    filling.file.sync_data()?;
+    filling.filled += piece;
+    if filling.filled < filling.size {
+        return Ok(Spare::Partly(filling));
     }
-    filled
+    stream.shared.env.disk.rename(&stream.dir.join(MAKING), &stream.dir.join("spare"))?;
+    Ok(Spare::Ready(filling.size))
 }
 
 /// The file for a new segment under the name `temporary`, and how much it holds: the spare if it is ready and large
@@ -246,7 +286,7 @@ pub(crate) fn recycle(stream: &Stream, number: u64) -> io::Result<()> {
     let wanted = stream.if_open(|log| {
         // Readers that hold the old file open would see it change: they find the commits' salt wrong and start over.
         let large = size * 2 >= log.active.capacity && size > 0;
-        let wanted = matches!(log.spare, Spare::None) && large && !log.sealing.contains(&number);
+        let wanted = matches!(log.spare, Spare::None) && large && !log.sealing.contains_key(&number);
         if wanted {
             log.spare = Spare::Preparing;
         }
@@ -289,14 +329,20 @@ pub(crate) fn create_files(stream: &Stream, descriptor: Bytes) -> io::Result<()>
         disk.rename(&temporary, &stream.dir.join(segment_name(1)))?;
     }
     // Also after a restart: the names may have been seen in the page cache only.
-    let mut dir = stream.dir.as_path();
-    loop {
-        disk.sync_dir(dir)?;
-        match dir.parent() {
-            Some(parent) if dir != shared.config.dir => dir = parent,
-            _ => return Ok(()),
+    disk.sync_dir(&stream.dir)?;
+    let Some(region) = stream.dir.parent() else { return Ok(()) };
+    disk.sync_dir(region)?;
+    let mut rooted = shared.space.rooted.lock();
+    if !rooted.contains(region) {
+        for dir in region.ancestors().skip(1) {
+            disk.sync_dir(dir)?;
+            if dir == shared.config.dir {
+                break;
+            }
         }
+        rooted.insert(region.to_path_buf());
     }
+    Ok(())
 }
 
 /// Takes a log's directory out of sight, durably.
@@ -322,7 +368,7 @@ pub(crate) fn move_to_trash(stream: &Stream) -> io::Result<()> {
 /// Removes what is in the trash, in the background.
 pub(crate) fn empty_trash(shared: &Arc<Shared>) {
     let shared_by_job = Arc::clone(shared);
-    shared.env.pool.spawn(Box::new(move || {
+    shared.env.pool.spawn_background(Box::new(move || {
         let disk = &shared_by_job.env.disk;
         let trash = shared_by_job.config.dir.join("trash");
         for entry in disk.list(&trash).unwrap_or_default() {

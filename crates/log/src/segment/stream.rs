@@ -1,6 +1,6 @@
 //! One log: its life from cold to open, what joins its open commit, and its answers.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::commit::{Committed, OpenCommit, Outcome, SealedCommit, control, join};
-use super::format::BlockKind;
+use super::format::{BlockKind, Footer};
 use super::recovery::{Recovered, recover};
 use super::scan::ScanError;
 use super::space::{Spare, prepare_spare};
@@ -20,7 +20,7 @@ use super::state::{Active, Content};
 use super::tail::Tail;
 use super::{Shared, read, space, stream_dir, trim, writer};
 use crate::metrics::{RECOVERIES, REFUSED};
-use crate::watchers::Watchers;
+use crate::watchers::{Watch, Watchers};
 use crate::{
     AppendError, Appended, Batch, BoxFuture, Epoch, LogError, LogId, NotWritten, Offset, Read, ReadError, ReadResult,
     ShardIndex, ShardPosition, StreamLog, TimeMs,
@@ -84,8 +84,8 @@ pub(crate) struct OpenLog {
     pub(crate) resting: bool,
     pub(crate) poisoned: Option<Arc<str>>,
     pub(crate) spare: Spare,
-    /// Segments whose footer is being written: their files are not used again.
-    pub(crate) sealing: BTreeSet<u64>,
+    /// Segments whose footer is being written, with it: their files are not used again.
+    pub(crate) sealing: BTreeMap<u64, Arc<Footer>>,
     pub(crate) stopping: Option<Arc<Outcome>>,
     pub(crate) damage: Vec<String>,
 }
@@ -110,11 +110,19 @@ impl OpenLog {
             resting: false,
             poisoned: None,
             spare: Spare::None,
-            sealing: BTreeSet::new(),
+            sealing: BTreeMap::new(),
             stopping: None,
             damage: recovered.damage,
         }
     }
+}
+
+/// What a batch was given when it joined the open commit.
+struct Joined {
+    appended: Appended,
+    outcome: Arc<Outcome>,
+    /// Whether it is the first, and the commit is not due yet.
+    is_first: bool,
 }
 
 /// What kind of thing wants to join.
@@ -150,15 +158,32 @@ impl Stream {
         self.life.send_modify(|n| *n += 1);
     }
 
-    /// Starts recovery if nobody has.
-    pub(crate) fn warm_up(self: &Arc<Self>) {
+    /// Whether the caller is to recover the log: nobody has begun to.
+    fn begin_recovery(&self) -> bool {
         let mut state = self.state.lock();
-        if matches!(*state, Life::Cold) {
+        let begins = matches!(*state, Life::Cold);
+        if begins {
             *state = Life::Opening;
-            drop(state);
+        }
+        begins
+    }
+
+    /// Starts recovery if nobody has: somebody waits for it.
+    fn open_now(self: &Arc<Self>) {
+        if self.begin_recovery() {
             let stream = Arc::clone(self);
             self.shared.env.pool.spawn(Box::new(move || stream.recover()));
         }
+    }
+
+    /// Recovers the log in the background, unless it is used before its turn comes.
+    pub(crate) fn warm_up(self: &Arc<Self>) {
+        let stream = Arc::clone(self);
+        self.shared.env.pool.spawn_background(Box::new(move || {
+            if stream.begin_recovery() {
+                stream.recover();
+            }
+        }));
     }
 
     fn recover(&self) {
@@ -200,7 +225,7 @@ impl Stream {
                     Life::Cold | Life::Opening => {}
                 }
             }
-            self.warm_up();
+            self.open_now();
             tried = true;
             // `seen` was read before the state: a change in between is not missed.
             if changes.wait_for(|n| *n != seen).await.is_err() {
@@ -245,7 +270,7 @@ impl Stream {
             let mut state = self.state.lock();
             match std::mem::replace(&mut *state, Life::Deleted) {
                 Life::Open(log) => {
-                    self.shared.meters.in_flight.decrement(log.open.bytes() as f64);
+                    self.shared.meters.in_flight.remove(log.open.bytes());
                     if let Some(stopping) = &log.stopping {
                         stopping.complete(Ok(()));
                     }
@@ -283,10 +308,24 @@ impl Stream {
             NotWritten::Closing
         } else if kind == Kind::Records && self.shared.space.is_full() {
             NotWritten::DiskFull
+        } else if kind == Kind::Records && self.shared.meters.in_flight.bytes() >= self.shared.config.in_flight_max {
+            NotWritten::Busy
         } else {
             return None;
         };
         Some(AppendError::NotWritten(refusal))
+    }
+
+    /// The request thread that opened the commit has nothing more for it at the moment: it is written as soon as the
+    /// writer is free. A commit that was written at the first chance would hold a record or two where it can hold all that
+    /// the thread has ready, and a sync costs as much as some tens of requests.
+    fn commit_is_due(self: &Arc<Self>) {
+        self.if_open(|log| {
+            if !log.open.is_empty() {
+                log.open.due = true;
+                self.wake_writer(log);
+            }
+        });
     }
 
     /// Queues the writer unless it is at work.
@@ -298,12 +337,7 @@ impl Stream {
         }
     }
 
-    fn join_batch(
-        self: &Arc<Self>,
-        log: &mut OpenLog,
-        batch: Batch,
-        expected: Epoch,
-    ) -> Result<(Appended, Arc<Outcome>), AppendError> {
+    fn join_batch(self: &Arc<Self>, log: &mut OpenLog, batch: Batch, expected: Epoch) -> Result<Joined, AppendError> {
         if let Some(refusal) = self.refusal(log, Kind::Records, expected) {
             return Err(refusal);
         }
@@ -322,10 +356,23 @@ impl Stream {
             shard.joined_time = shard.joined_time.max(now);
             (first, shard.joined_time)
         });
-        self.shared.meters.in_flight.increment(bytes as f64);
-        let outcome = Arc::clone(&log.open.outcome);
-        self.wake_writer(log);
-        Ok((Appended { shards: appended }, outcome))
+        self.shared.meters.in_flight.add(bytes);
+        self.shared.regroups.count(bytes);
+        if log.open.is_large() {
+            log.open.due = true;
+            self.wake_writer(log);
+        }
+        let is_first = log.open.batches() == 1 && !log.open.due;
+        Ok(Joined { appended: Appended { shards: appended }, outcome: Arc::clone(&log.open.outcome), is_first })
+    }
+
+    /// What remains to be done for a batch that has joined, once the log's lock is free.
+    fn joined(self: &Arc<Self>, joined: Joined) -> (Appended, Option<Arc<Outcome>>) {
+        if joined.is_first {
+            let stream = Arc::clone(self);
+            self.shared.env.pool.at_turn_end(Box::new(move || stream.commit_is_due()));
+        }
+        (joined.appended, Some(joined.outcome))
     }
 
     fn join_closings(
@@ -487,10 +534,9 @@ impl StreamLog for Handle {
         let joined = if batch.as_ref().is_some_and(Batch::is_empty) {
             Some(Ok((Appended { shards: Vec::new() }, None)))
         } else {
-            stream.if_open(|log| {
-                let batch = batch.take().unwrap_or_default();
-                stream.join_batch(log, batch, expected).map(|(a, outcome)| (a, Some(outcome)))
-            })
+            stream
+                .if_open(|log| stream.join_batch(log, batch.take().unwrap_or_default(), expected))
+                .map(|joined| joined.map(|joined| stream.joined(joined)))
         };
         Box::pin(async move {
             let joined = match (joined, batch) {
@@ -500,7 +546,7 @@ impl StreamLog for Handle {
                     .await
                     .map_err(as_append_error)
                     .inspect_err(count_refusal)?
-                    .map(|(a, outcome)| (a, Some(outcome))),
+                    .map(|joined| stream.joined(joined)),
             };
             let (appended, outcome) = joined.inspect_err(count_refusal)?;
             if let Some(outcome) = outcome {
@@ -562,7 +608,7 @@ impl StreamLog for Handle {
         })
     }
 
-    fn durable_watch(&self, shard: ShardIndex) -> watch::Receiver<u64> {
+    fn durable_watch(&self, shard: ShardIndex) -> Watch {
         self.0.watchers.subscribe(shard)
     }
 

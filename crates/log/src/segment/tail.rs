@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::{Offset, ShardIndex, TimeMs};
+use crate::{Offset, ShardIndex};
 
 /// A run of encoded records of one shard.
 #[derive(Clone, Debug)]
@@ -14,7 +14,6 @@ pub(crate) struct Chunk {
     pub(crate) shard: ShardIndex,
     pub(crate) first: Offset,
     pub(crate) count: u32,
-    pub(crate) time_last: TimeMs,
     pub(crate) bytes: Bytes,
 }
 
@@ -55,9 +54,15 @@ impl Tail {
         }
     }
 
-    /// The chunks from the one that holds `from` on, up to about `max_bytes`; `None` if `from` lies before the cached
-    /// part (or the shard has none).
-    pub(crate) fn read(&self, shard: ShardIndex, from: Offset, max_bytes: usize) -> Option<Vec<Chunk>> {
+    /// The chunks from the one that holds `from` on, up to about `max_bytes` or `max_records`; `None` if `from` lies
+    /// before the cached part (or the shard has none).
+    pub(crate) fn read(
+        &self,
+        shard: ShardIndex,
+        from: Offset,
+        max_bytes: usize,
+        max_records: usize,
+    ) -> Option<Vec<Chunk>> {
         let inner = self.inner.lock();
         let chunks = inner.shards.get(&shard)?;
         let start = chunks.partition_point(|c| c.first + u64::from(c.count) <= from);
@@ -65,12 +70,13 @@ impl Tail {
         if first.first > from && start == 0 {
             return None;
         }
+        let last = from.saturating_add(max_records as u64);
         let mut bytes = 0;
         let mut out = Vec::new();
         for chunk in chunks.range(start..) {
             out.push(chunk.clone());
             bytes += chunk.bytes.len();
-            if bytes >= max_bytes {
+            if bytes >= max_bytes || chunk.first + u64::from(chunk.count) >= last {
                 break;
             }
         }
@@ -118,7 +124,7 @@ mod tests {
     use super::*;
 
     fn chunk(shard: ShardIndex, first: Offset, count: u32) -> Chunk {
-        Chunk { shard, first, count, time_last: 0, bytes: Bytes::from(vec![0; 1000]) }
+        Chunk { shard, first, count, bytes: Bytes::from(vec![0; 1000]) }
     }
 
     #[test]
@@ -128,11 +134,13 @@ mod tests {
         for n in 0..5 {
             budget.push(&tail, vec![chunk(1, n * 10, 10)]);
         }
-        assert!(tail.read(1, 5, 1 << 20).is_none(), "evicted");
-        assert_eq!(tail.read(1, 25, 1 << 20).map(|c| c.len()), Some(3));
-        assert_eq!(tail.read(1, 25, 1).map(|c| c.len()), Some(1));
-        assert!(tail.read(1, 50, 1 << 20).is_none(), "nothing there yet");
-        assert!(tail.read(2, 0, 1 << 20).is_none());
+        assert!(tail.read(1, 5, 1 << 20, 100).is_none(), "evicted");
+        assert_eq!(tail.read(1, 25, 1 << 20, 100).map(|c| c.len()), Some(3));
+        assert_eq!(tail.read(1, 25, 1, 100).map(|c| c.len()), Some(1));
+        assert_eq!(tail.read(1, 25, 1 << 20, 5).map(|c| c.len()), Some(1));
+        assert_eq!(tail.read(1, 25, 1 << 20, 6).map(|c| c.len()), Some(2));
+        assert!(tail.read(1, 50, 1 << 20, 100).is_none(), "nothing there yet");
+        assert!(tail.read(2, 0, 1 << 20, 100).is_none());
     }
 
     #[test]
@@ -142,7 +150,7 @@ mod tests {
         budget.push(&a, vec![chunk(0, 0, 1)]);
         budget.push(&b, vec![chunk(0, 0, 1)]);
         budget.push(&b, vec![chunk(0, 1, 1)]);
-        assert!(a.read(0, 0, 1).is_none());
-        assert!(b.read(0, 0, 1).is_some());
+        assert!(a.read(0, 0, 1, 1).is_none());
+        assert!(b.read(0, 0, 1, 1).is_some());
     }
 }

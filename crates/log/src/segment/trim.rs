@@ -77,8 +77,13 @@ fn find_below(stream: &Arc<Stream>, before: TimeMs) -> Result<Below, ScanError> 
 
 fn drop_segments(stream: &Arc<Stream>, segments: &[u64]) -> std::io::Result<()> {
     for number in segments {
-        space::recycle(stream, *number)?;
+        // First out of sight: a segment that is being regrouped must not come back under its name.
         stream.if_open(|log| log.segments.retain(|n| n != number));
+        if let Err(e) = space::recycle(stream, *number) {
+            // Dropped by the next trim.
+            stream.if_open(|log| log.segments.insert(log.segments.partition_point(|n| n < number), *number));
+            return Err(e);
+        }
     }
     stream.shared.env.disk.sync_dir(&stream.dir)
 }

@@ -10,7 +10,7 @@ use super::format::{
 };
 use super::index::SparseIndex;
 use super::recovery::write_footer;
-use super::regroup::regroup;
+use super::regroup;
 use super::space::{self, Spare};
 use super::state::Active;
 use super::stream::{OpenLog, Stream};
@@ -107,6 +107,11 @@ fn next(stream: &Arc<Stream>, log: &mut OpenLog) -> Work {
             return Work::Rest;
         }
     }
+    if !(log.open.is_empty() || log.open.due || log.open.has_control() || stopping) {
+        // Whoever joined it says when: see `Stream::commit_is_due`.
+        log.writing = false;
+        return Work::Rest;
+    }
     let stop_now = stopping && log.open.is_empty();
     let mut flags = if config.durability.is_relaxed() { COMMIT_RELAXED } else { 0 };
     if stop_now {
@@ -168,7 +173,7 @@ fn commit(stream: &Arc<Stream>, write: Write) {
         && durability.is_relaxed()
         && let Err(why) = sync_relaxed(stream)
     {
-        stream.shared.meters.in_flight.decrement(bytes as f64);
+        stream.shared.meters.in_flight.remove(bytes);
         return fail(stream, sealed, Failure::Refused(NotWritten::Poisoned(why)), stopping);
     }
     let result = if rotate || end > capacity {
@@ -190,7 +195,7 @@ fn commit(stream: &Arc<Stream>, write: Write) {
         }
         Err(failure) => fail(stream, sealed, failure, stopping),
     }
-    stream.shared.meters.in_flight.decrement(bytes as f64);
+    stream.shared.meters.in_flight.remove(bytes);
 }
 
 fn parts<'a>(head: &'a [u8], sealed: &'a SealedCommit, total: u64) -> Vec<IoSlice<'a>> {
@@ -249,7 +254,7 @@ fn rotate_and_write(
         // One that is still being prepared stays so: two jobs must never fill one name.
         let spare = match log.spare {
             Spare::Ready(_) => std::mem::replace(&mut log.spare, Spare::None),
-            Spare::None | Spare::Preparing => Spare::None,
+            Spare::None | Spare::Preparing | Spare::Partly(_) => Spare::None,
         };
         (header, spare, log.active.position)
     });
@@ -336,8 +341,8 @@ fn finish(
             let old = std::mem::replace(&mut log.active, active);
             log.segments.push(log.active.header.number);
             log.marked = log.mark;
-            log.sealing.insert(old.header.number);
-            seal_later(stream, &old, number);
+            let footer = seal_later(stream, &old, number);
+            log.sealing.insert(old.header.number, footer);
         }
         if durable {
             make_durable(stream, log, sealed, position, number, written.end, &mut moved);
@@ -424,7 +429,7 @@ fn fail(stream: &Arc<Stream>, sealed: SealedCommit, failure: Failure, stopping: 
         // What joined since then was given positions behind the failed commit's: it fails with it, unwritten.
         log.resting = true;
         let next = std::mem::take(&mut log.open);
-        stream.shared.meters.in_flight.decrement(next.bytes() as f64);
+        stream.shared.meters.in_flight.remove(next.bytes());
         log.content.roll_back();
         for (unsynced, _) in &log.unsynced {
             for entry in &unsynced.entries {
@@ -462,7 +467,7 @@ fn poison(stream: &Stream, log: &mut OpenLog, why: &str) -> Arc<str> {
     let why: Arc<str> = format!("a write or sync failed ({why}); restart the server to recover").into();
     tracing::error!(log = %stream.id, "{why}");
     let open = std::mem::take(&mut log.open);
-    stream.shared.meters.in_flight.decrement(open.bytes() as f64);
+    stream.shared.meters.in_flight.remove(open.bytes());
     open.outcome.complete(Err(AppendError::NotWritten(NotWritten::Poisoned(Arc::clone(&why)))));
     if let Some(stopping) = log.stopping.take() {
         stopping.complete(Ok(()));
@@ -470,24 +475,30 @@ fn poison(stream: &Stream, log: &mut OpenLog, why: &str) -> Arc<str> {
     Arc::clone(log.poisoned.get_or_insert(why))
 }
 
-/// Writes the footer of a segment that is not written to any more.
-fn seal_later(stream: &Arc<Stream>, old: &Active, next_commit: u64) {
-    let footer = Footer { next_commit, end: old.durable_end, index: old.index.entries() };
+/// Writes the footer of a segment that is not written to any more. Until it is there, readers have the one returned.
+fn seal_later(stream: &Arc<Stream>, old: &Active, next_commit: u64) -> Arc<Footer> {
+    let footer = Footer { next_commit, end: old.durable_end, index: old.index.entries(), sorted: false };
+    let footer = Arc::new(footer);
+    let sealed = Arc::clone(&footer);
     let header = Arc::clone(&old.header);
     let stream = Arc::clone(stream);
     let pool = Arc::clone(&stream.shared.env.pool);
-    pool.spawn(Box::new(move || {
+    pool.spawn_background(Box::new(move || {
         let name = segment_name(header.number);
         let file = stream.shared.files.get((stream.key, header.number), &stream.dir.join(&name));
-        let sealed = file.and_then(|file| write_footer(&*file, &footer, header.salt));
-        // A segment without a footer is sealed at the next recovery: nothing is lost by failing here.
-        let sealed = sealed.and_then(|()| regroup(&stream, &header, &footer));
+        let written = file.and_then(|file| write_footer(&*file, &footer, header.salt));
         stream.if_open(|log| log.sealing.remove(&header.number));
-        if let Err(e) = sealed {
-            if stream.shared.closing.load(Ordering::Acquire) || !stream.shared.env.disk.exists(&stream.dir.join(name)) {
-                return;
+        match written {
+            Ok(()) if regroup::may_be_scattered(&footer) => stream.shared.regroups.add(&stream, header.number),
+            Ok(()) => {}
+            // A segment without a footer is sealed at the next recovery: nothing is lost by failing here.
+            Err(e) => {
+                let gone = !stream.shared.env.disk.exists(&stream.dir.join(name));
+                if !gone && !stream.shared.closing.load(Ordering::Acquire) {
+                    tracing::warn!(log = %stream.id, segment = header.number, "cannot seal: {e}");
+                }
             }
-            tracing::warn!(log = %stream.id, segment = header.number, "cannot seal: {e}");
         }
     }));
+    sealed
 }

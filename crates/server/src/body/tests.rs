@@ -10,7 +10,7 @@ use ::metrics::Gauge;
 use hyper::body::{Frame, SizeHint};
 
 use super::*;
-use crate::budget::Budget;
+use crate::budget::{Budget, Flow};
 
 /// A body that gives one piece every `gap`.
 struct Pieces {
@@ -48,14 +48,14 @@ fn pieces(sizes: &[usize], declared: u64, gap: Duration) -> Pieces {
     Pieces { pieces, declared, gap, timer: None }
 }
 
-const RULES: BodyRules = BodyRules { max: 100, pace: Pace { window: Duration::from_millis(40), bytes: 10 } };
+const RULES: BodyRules = BodyRules { max: 100, pace: Pace { window: Duration::from_millis(40), bytes: 10 }, times: 1 };
 
 fn outcome(body: Pieces, memory: u64) -> (Result<usize, BodyError>, u64) {
     let budget = Budget::new(memory, Duration::from_millis(20), Gauge::noop());
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-        let mut other = budget.permit(Arc::from("other"));
+        let mut other = budget.permit(Arc::from("other"), Flow::In);
         other.charge(memory / 2);
-        let mut permit = budget.permit(Arc::from("a"));
+        let mut permit = budget.permit(Arc::from("a"), Flow::In);
         let result = read(body, RULES, &mut permit).await;
         (result.map(|bytes| bytes.len()), permit.held())
     })
@@ -90,11 +90,11 @@ fn a_trickle_is_cut() {
 fn a_full_budget_refuses_all_but_one() {
     let budget = Budget::new(10, Duration::from_millis(20), Gauge::noop());
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-        let mut full = budget.permit(Arc::from("a"));
+        let mut full = budget.permit(Arc::from("a"), Flow::In);
         full.charge(10);
-        let mut overdraws = budget.permit(Arc::from("a"));
+        let mut overdraws = budget.permit(Arc::from("a"), Flow::In);
         assert!(read(pieces(&[40, 40], 80, Duration::ZERO), RULES, &mut overdraws).await.is_ok());
-        let mut refused = budget.permit(Arc::from("a"));
+        let mut refused = budget.permit(Arc::from("a"), Flow::In);
         let result = read(pieces(&[1], 1, Duration::ZERO), RULES, &mut refused).await;
         assert_eq!(result, Err(BodyError::NoRoom));
     });
@@ -104,11 +104,11 @@ fn a_full_budget_refuses_all_but_one() {
 fn waiting_for_memory_is_not_the_peers_fault() {
     let budget = Budget::new(10, Duration::from_secs(5), Gauge::noop());
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-        let mut full = budget.permit(Arc::from("a"));
+        let mut full = budget.permit(Arc::from("a"), Flow::In);
         full.charge(10);
-        let mut overdraws = budget.permit(Arc::from("a"));
+        let mut overdraws = budget.permit(Arc::from("a"), Flow::In);
         overdraws.grow(1).await.unwrap();
-        let mut waits = budget.permit(Arc::from("a"));
+        let mut waits = budget.permit(Arc::from("a"), Flow::In);
         let body = pieces(&[20, 20], 40, Duration::from_millis(15));
         let release = async {
             runtime::sleep(RULES.pace.window * 2).await;
@@ -116,5 +116,16 @@ fn waiting_for_memory_is_not_the_peers_fault() {
         };
         let (result, ()) = tokio::join!(read(body, RULES, &mut waits), release);
         assert_eq!(result.map(|bytes| bytes.len()), Ok(40));
+    });
+}
+
+#[test]
+fn what_is_copied_is_counted_with_its_copy() {
+    let budget = Budget::new(100, Duration::from_millis(20), Gauge::noop());
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+        let mut permit = budget.permit(Arc::from("a"), Flow::In);
+        let rules = BodyRules { times: 2, ..RULES };
+        let body = read(pieces(&[30, 10], 40, Duration::ZERO), rules, &mut permit).await;
+        assert_eq!((body.map(|body| body.len()), permit.held()), (Ok(40), 80));
     });
 }

@@ -9,6 +9,7 @@ use millstream_api::{Encoder, Error, ErrorCode, Timestamp};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::sink::Sink;
 use reader::{Reader, Refusal};
 
 /// Reads the request for `operation`.
@@ -57,20 +58,25 @@ const EPOCH: u64 = 1;
 const SHORT: u64 = 24;
 
 /// Writes CBOR.
-pub(super) struct CborEncoder {
-    out: Vec<u8>,
+pub(super) struct CborEncoder<S> {
+    out: S,
     /// The open structures: where each begins, and how many members it has.
     open: Vec<(usize, u64)>,
 }
 
-impl CborEncoder {
-    /// An encoder that writes behind `bytes`.
-    pub fn after(bytes: Vec<u8>) -> CborEncoder {
-        CborEncoder { out: bytes, open: Vec::new() }
+impl<S: Sink> CborEncoder<S> {
+    /// An encoder of what comes behind what `out` has.
+    pub fn new(out: S) -> CborEncoder<S> {
+        CborEncoder { out, open: Vec::new() }
     }
 
-    pub fn into_bytes(self) -> Vec<u8> {
+    pub fn into_sink(self) -> S {
         self.out
+    }
+
+    /// What the sink has.
+    pub fn len(&self) -> usize {
+        self.out.len()
     }
 
     /// An item's first byte and what follows it of its length or value.
@@ -78,24 +84,24 @@ impl CborEncoder {
         let bytes = value.to_be_bytes();
         match value {
             0..SHORT => self.out.push(major | bytes[7]),
-            SHORT..=0xff => self.out.extend_from_slice(&[major | 24, bytes[7]]),
+            SHORT..=0xff => self.out.put(&[major | 24, bytes[7]]),
             0x100..=0xffff => {
                 self.out.push(major | 25);
-                self.out.extend_from_slice(&bytes[6..]);
+                self.out.put(&bytes[6..]);
             }
             0x1_0000..=0xffff_ffff => {
                 self.out.push(major | 26);
-                self.out.extend_from_slice(&bytes[4..]);
+                self.out.put(&bytes[4..]);
             }
             _ => {
                 self.out.push(major | 27);
-                self.out.extend_from_slice(&bytes);
+                self.out.put(&bytes);
             }
         }
     }
 }
 
-impl Encoder for CborEncoder {
+impl<S: Sink> Encoder for CborEncoder<S> {
     fn begin_structure(&mut self) {
         self.open.push((self.out.len(), 0));
         // The number of members is filled in at the end.
@@ -112,9 +118,9 @@ impl Encoder for CborEncoder {
     fn end_structure(&mut self) {
         let Some((start, members)) = self.open.pop() else { return };
         if members < SHORT {
-            self.out[start] |= members as u8;
+            self.out.amend(start, members as u8);
         } else {
-            self.out[start] = INDEFINITE_MAP;
+            self.out.amend(start, INDEFINITE_MAP);
             self.out.push(BREAK);
         }
     }
@@ -139,7 +145,7 @@ impl Encoder for CborEncoder {
 
     fn string(&mut self, value: &str) {
         self.head(major::TEXT, value.len() as u64);
-        self.out.extend_from_slice(value.as_bytes());
+        self.out.put(value.as_bytes());
     }
 
     fn integer(&mut self, value: i64) {
@@ -156,7 +162,7 @@ impl Encoder for CborEncoder {
 
     fn blob(&mut self, value: &[u8]) {
         self.head(major::BYTES, value.len() as u64);
-        self.out.extend_from_slice(value);
+        self.out.put(value);
     }
 
     /// Always an integer: some clients can't read a float.

@@ -3,12 +3,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::io::Write;
-
-use base64_simd::STANDARD;
 use millstream_api::kinesis::{Input, Operation};
 use millstream_api::{Encoder, Error, ErrorCode, Timestamp};
 use serde::de::IgnoredAny;
+
+use super::sink::Sink;
 
 /// Reads the request for `operation`.
 pub(super) fn decode(operation: Operation, body: &[u8]) -> Result<Input<'_>, Error> {
@@ -55,31 +54,61 @@ fn without_position(error: &serde_json::Error) -> String {
 }
 
 /// Writes compact JSON.
-pub(super) struct JsonEncoder {
-    out: Vec<u8>,
+pub(super) struct JsonEncoder<S> {
+    out: S,
+    /// Whether an opening bracket, or nothing, was written last.
+    opened: bool,
 }
 
-impl JsonEncoder {
-    /// An encoder that writes behind `bytes`.
-    pub fn after(bytes: Vec<u8>) -> JsonEncoder {
-        JsonEncoder { out: bytes }
+impl<S: Sink> JsonEncoder<S> {
+    /// An encoder of a value that comes behind what `out` has.
+    pub fn new(out: S) -> JsonEncoder<S> {
+        JsonEncoder { out, opened: true }
     }
 
-    pub fn into_bytes(self) -> Vec<u8> {
+    /// An encoder of elements, of a list whose opening bracket has been written; `first` if no element has been.
+    pub fn within_list(out: S, first: bool) -> JsonEncoder<S> {
+        JsonEncoder { out, opened: first }
+    }
+
+    pub fn into_sink(self) -> S {
         self.out
+    }
+
+    /// What the sink has.
+    pub fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    fn open(&mut self, bracket: u8) {
+        self.out.push(bracket);
+        self.opened = true;
+    }
+
+    fn close(&mut self, bracket: u8) {
+        self.out.push(bracket);
+        self.opened = false;
     }
 
     /// Writes a comma unless this is the first thing after an opening bracket.
     fn separate(&mut self) {
-        if !matches!(self.out.last(), None | Some(b'{' | b'[')) {
+        if !std::mem::replace(&mut self.opened, false) {
             self.out.push(b',');
         }
     }
 
-    /// Writes an integer or a timestamp. Writing to a vector can't fail.
-    fn digits(&mut self, digits: std::fmt::Arguments<'_>) {
-        let written = self.out.write_fmt(digits);
-        debug_assert!(written.is_ok());
+    fn escape(&mut self, byte: u8) {
+        match byte {
+            b'"' => self.out.put(b"\\\""),
+            b'\\' => self.out.put(b"\\\\"),
+            b'\n' => self.out.put(b"\\n"),
+            b'\r' => self.out.put(b"\\r"),
+            b'\t' => self.out.put(b"\\t"),
+            control => {
+                let hex = |digit: u8| b"0123456789abcdef"[usize::from(digit)];
+                self.out.put(&[b'\\', b'u', b'0', b'0', hex(control >> 4), hex(control & 15)]);
+            }
+        }
     }
 }
 
@@ -87,24 +116,48 @@ fn needs_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-impl Encoder for JsonEncoder {
+/// The decimal digits of a number, at the end of a buffer.
+struct Digits {
+    buffer: [u8; 20],
+    start: usize,
+}
+
+impl Digits {
+    fn of(mut value: u64) -> Digits {
+        let mut digits = Digits { buffer: [b'0'; 20], start: 20 };
+        loop {
+            digits.start -= 1;
+            digits.buffer[digits.start] = b'0' + (value % 10) as u8;
+            value /= 10;
+            if value == 0 {
+                return digits;
+            }
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+}
+
+impl<S: Sink> Encoder for JsonEncoder<S> {
     fn begin_structure(&mut self) {
-        self.out.push(b'{');
+        self.open(b'{');
     }
 
     fn member(&mut self, name: &'static str) {
         self.separate();
         self.out.push(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
+        self.out.put(name.as_bytes());
+        self.out.put(b"\":");
     }
 
     fn end_structure(&mut self) {
-        self.out.push(b'}');
+        self.close(b'}');
     }
 
     fn begin_list(&mut self, _: usize) {
-        self.out.push(b'[');
+        self.open(b'[');
     }
 
     fn element(&mut self) {
@@ -112,11 +165,11 @@ impl Encoder for JsonEncoder {
     }
 
     fn end_list(&mut self) {
-        self.out.push(b']');
+        self.close(b']');
     }
 
     fn begin_map(&mut self, _: usize) {
-        self.out.push(b'{');
+        self.open(b'{');
     }
 
     fn key(&mut self, key: &str) {
@@ -126,53 +179,56 @@ impl Encoder for JsonEncoder {
     }
 
     fn end_map(&mut self) {
-        self.out.push(b'}');
+        self.close(b'}');
     }
 
     fn string(&mut self, value: &str) {
         self.out.push(b'"');
         let mut rest = value.as_bytes();
-        while let Some(position) = rest.iter().position(|byte| needs_escape(*byte)) {
-            let (plain, escaped) = rest.split_at(position);
-            self.out.extend_from_slice(plain);
-            match escaped[0] {
-                b'"' => self.out.extend_from_slice(b"\\\""),
-                b'\\' => self.out.extend_from_slice(b"\\\\"),
-                b'\n' => self.out.extend_from_slice(b"\\n"),
-                b'\r' => self.out.extend_from_slice(b"\\r"),
-                b'\t' => self.out.extend_from_slice(b"\\t"),
-                control => self.digits(format_args!("\\u{control:04x}")),
+        // Without a way out, which lets the compiler look at many bytes at once: most texts need no escape.
+        if rest.iter().fold(false, |found, byte| found | needs_escape(*byte)) {
+            while let Some(position) = rest.iter().position(|byte| needs_escape(*byte)) {
+                self.out.put(&rest[..position]);
+                self.escape(rest[position]);
+                rest = &rest[position + 1..];
             }
-            rest = &escaped[1..];
         }
-        self.out.extend_from_slice(rest);
+        self.out.put(rest);
         self.out.push(b'"');
     }
 
     fn integer(&mut self, value: i64) {
-        self.digits(format_args!("{value}"));
+        if value < 0 {
+            self.out.push(b'-');
+        }
+        self.out.put(Digits::of(value.unsigned_abs()).as_bytes());
     }
 
     fn boolean(&mut self, value: bool) {
-        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+        self.out.put(if value { b"true" } else { b"false" });
     }
 
     fn blob(&mut self, value: &[u8]) {
         self.out.push(b'"');
-        STANDARD.encode_append(value, &mut self.out);
+        self.out.put_base64(value);
         self.out.push(b'"');
     }
 
     /// Seconds since the epoch with up to three decimals, never with an exponent: some clients can't read one.
     fn timestamp(&mut self, value: Timestamp) {
-        let sign = if value.0 < 0 { "-" } else { "" };
-        let (seconds, milliseconds) = (value.0.unsigned_abs() / 1000, value.0.unsigned_abs() % 1000);
-        if milliseconds == 0 {
-            return self.digits(format_args!("{sign}{seconds}"));
+        let milliseconds = value.0.unsigned_abs();
+        if value.0 < 0 {
+            self.out.push(b'-');
         }
-        self.digits(format_args!("{sign}{seconds}.{milliseconds:03}"));
-        while self.out.last() == Some(&b'0') {
-            self.out.pop();
-        }
+        self.out.put(Digits::of(milliseconds / 1000).as_bytes());
+        let decimals = match milliseconds % 1000 {
+            0 => return,
+            // A digit in front keeps the zeros that lead.
+            rest => Digits::of(1000 + rest),
+        };
+        let decimals = &decimals.as_bytes()[1..];
+        let kept = decimals.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
+        self.out.push(b'.');
+        self.out.put(&decimals[..kept]);
     }
 }

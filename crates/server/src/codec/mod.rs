@@ -3,13 +3,15 @@
 mod cbor;
 mod frame;
 mod json;
-mod size;
+mod page;
+mod sink;
 
 use millstream_api::kinesis::{Input, Operation, Output, SubscribeToShardEvent, SubscribeToShardOutput};
 use millstream_api::{Encode, Encoder, Error, ErrorCode};
 
 use frame::Message;
-use size::SizeCounter;
+pub(crate) use page::RecordsPage;
+use sink::Count;
 
 /// The content type of a stream of events; the events themselves are in the request's format.
 pub(crate) const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
@@ -74,7 +76,7 @@ impl Format {
         message.bytes(self.measure(output), |bytes| self.append(bytes, output))
     }
 
-    /// How long the message of an event will be, about.
+    /// How long the message of an event will be.
     pub fn measure_event(self, event: &SubscribeToShardEvent) -> usize {
         self.event().len() + self.measure(event)
     }
@@ -97,23 +99,32 @@ impl Format {
 
     /// The length of a value, measured before it is written: an answer of megabytes is not to grow by copies.
     fn measure(self, value: &impl Encode) -> usize {
-        let mut size = SizeCounter::new(self);
-        value.encode(&mut size);
-        size.bytes
+        match self {
+            Format::Json => {
+                let mut encoder = json::JsonEncoder::new(Count::default());
+                value.encode(&mut encoder);
+                encoder.len()
+            }
+            Format::Cbor => {
+                let mut encoder = cbor::CborEncoder::new(Count::default());
+                value.encode(&mut encoder);
+                encoder.len()
+            }
+        }
     }
 
     /// `bytes`, and after them the value.
     fn append(self, bytes: Vec<u8>, value: &impl Encode) -> Vec<u8> {
         match self {
             Format::Json => {
-                let mut encoder = json::JsonEncoder::after(bytes);
+                let mut encoder = json::JsonEncoder::new(bytes);
                 value.encode(&mut encoder);
-                encoder.into_bytes()
+                encoder.into_sink()
             }
             Format::Cbor => {
-                let mut encoder = cbor::CborEncoder::after(bytes);
+                let mut encoder = cbor::CborEncoder::new(bytes);
                 value.encode(&mut encoder);
-                encoder.into_bytes()
+                encoder.into_sink()
             }
         }
     }
@@ -152,3 +163,6 @@ impl Encode for Failure<'_> {
         encoder.end_structure();
     }
 }
+
+#[cfg(test)]
+mod instructions;

@@ -61,6 +61,10 @@ struct Script {
 }
 
 impl Events<SubscribeToShardEventStream> for Script {
+    fn ready(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     fn next_event(&mut self) -> BoxFuture<'_, Option<SubscribeToShardEventStream>> {
         Box::pin(async move {
             if self.given < self.events.count.load(Ordering::SeqCst) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use millstream_api::kinesis::{SubscribeToShardEvent, SubscribeToShardEventStream};
 use millstream_api::{BoxFuture, Error, Events};
 use millstream_env::Env;
-use millstream_log::{Offset, ReadResult};
+use millstream_log::{Offset, ReadResult, Watch};
 use tokio::sync::watch;
 
 use super::places::Place;
@@ -48,11 +48,13 @@ pub(super) struct Subscription {
     /// Bytes per second.
     rate: Limit,
     /// The shard's durable end has moved.
-    durable: watch::Receiver<u64>,
+    durable: Watch,
     /// The stream has another view.
     news: watch::Receiver<News>,
     /// Nothing was left to read when last looked.
     is_caught_up: bool,
+    /// Until when there is nothing to say unless something happens, in monotonic time.
+    quiet_until: Option<Duration>,
     /// When an event is due even if it is empty, in monotonic time.
     heartbeat: Duration,
     /// When it ends, ms of domain time.
@@ -91,6 +93,7 @@ impl Subscription {
             durable,
             news,
             is_caught_up: false,
+            quiet_until: None,
             // The first event comes at once, empty or not: from then on the client has a number to go on from.
             heartbeat: kinesis.env.clock.monotonic(),
             ends_ms: kinesis.now().saturating_add(LIFETIME),
@@ -102,6 +105,7 @@ impl Subscription {
     /// The next event. May be dropped at any time and called again: nothing is lost.
     async fn next(&mut self) -> Option<SubscribeToShardEventStream> {
         while !self.is_over {
+            self.wait().await;
             // What comes after this wakes; what came before is seen below.
             self.durable.mark_unchanged();
             self.news.mark_unchanged();
@@ -119,7 +123,7 @@ impl Subscription {
                     self.end();
                     return Some(self.event(event));
                 }
-                Ok(Step::Wait(pause)) => self.wait(pause).await,
+                Ok(Step::Wait(pause)) => self.quiet_until = Some(self.env.clock.monotonic() + pause),
                 Err(error) => {
                     self.end();
                     return Some(SubscribeToShardEventStream::Exception(error));
@@ -166,7 +170,7 @@ impl Subscription {
         }
         let size = if tokens.is_zero() { EVENT } else { GLANCE };
         let horizon = horizon(&self.env.clock, &self.stream.view().record);
-        let page = read_page(&self.stream, &self.shard, horizon, self.position, size).await?;
+        let mut page = read_page(&self.stream, &self.shard, horizon, self.position, size).await?;
         self.is_caught_up = page.records.is_empty();
         if self.is_caught_up {
             // What has expired, or lies before the position, is not looked at again.
@@ -187,12 +191,16 @@ impl Subscription {
                 _ => Step::Wait(tokens.min(until_heartbeat)),
             });
         }
-        let (records, bytes) = encode(&page, &self.stream, &self.shard)?;
         let behind = behind(&page);
+        let (records, bytes) = encode(std::mem::take(&mut page.records), &self.shard);
         self.place.throttle.charge(self.rate, bytes, self.env.clock.monotonic());
         self.meter.pushed(&self.stream, self.shard.index, &self.consumer.name, records.len() as u64, bytes, behind);
         self.position = Position::of_offset(self.shard.create_second, self.shard.index, page.next);
         self.is_caught_up = page.next >= page.position.end;
+        if self.is_caught_up && page.position.closed.is_none() {
+            // There is nothing to look for until something happens: what came since the look wakes it.
+            self.quiet_until = Some(now + HEARTBEAT);
+        }
         Ok(Step::Event(SubscribeToShardEvent {
             records,
             continuation_sequence_number: Some(self.continuation(&page, page.next)),
@@ -222,8 +230,10 @@ impl Subscription {
         SequenceNumber::before(self.shard.create_second, self.shard.index, next, latest).to_text()
     }
 
-    /// Waits for news, and no longer than `pause`.
-    async fn wait(&mut self, pause: Duration) {
+    /// Waits for news, or for the time at which there is something to say without any.
+    async fn wait(&mut self) {
+        let Some(until) = self.quiet_until else { return };
+        let pause = until.saturating_sub(self.env.clock.monotonic());
         let left = self.env.clock.until(self.ends_ms);
         let sleep = self.env.timer.sleep(pause.min(left));
         tokio::select! {
@@ -231,9 +241,10 @@ impl Subscription {
             biased;
             () = self.place.taken() => {}
             () = notified(&mut self.news) => {}
-            () = notified(&mut self.durable) => {}
+            () = self.durable.changed() => {}
             () = sleep => {}
         }
+        self.quiet_until = None;
     }
 }
 
@@ -245,6 +256,10 @@ async fn notified<T>(watch: &mut watch::Receiver<T>) {
 }
 
 impl Events<SubscribeToShardEventStream> for Subscription {
+    fn ready(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(self.wait())
+    }
+
     fn next_event(&mut self) -> BoxFuture<'_, Option<SubscribeToShardEventStream>> {
         Box::pin(self.next())
     }

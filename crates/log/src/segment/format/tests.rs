@@ -83,7 +83,7 @@ proptest! {
 
     #[test]
     fn footers_come_back(
-        numbers in any::<[u64; 2]>(), end in 0..1u64 << 40,
+        numbers in any::<[u64; 2]>(), end in 0..1u64 << 40, sorted in any::<bool>(),
         index in prop::collection::btree_map(any::<u32>(), prop::collection::vec(any::<[u64; 3]>(), 0..5), 0..5),
     ) {
         let [salt, next_commit] = numbers;
@@ -94,6 +94,7 @@ proptest! {
             next_commit,
             end,
             index: index.into_iter().map(|(shard, list)| (shard, entries(list))).collect(),
+            sorted,
         };
         let bytes = footer.encode(salt);
         let (body, trailer) = bytes.split_at(bytes.len() - TRAILER);

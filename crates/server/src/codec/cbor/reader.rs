@@ -13,6 +13,10 @@ use serde::forward_to_deserialize_any;
 /// Containers within containers.
 const DEPTH: usize = 128;
 
+/// Items of a body, those that are passed over included. The largest request that there is has some thousands; millions
+/// of one byte each would keep a thread busy that serves others.
+pub(super) const ITEMS: usize = 250_000;
+
 /// Why there is no value.
 #[derive(Debug)]
 pub(crate) enum Refusal {
@@ -52,11 +56,13 @@ pub(super) struct Reader<'de> {
     decoder: Decoder<'de>,
     /// Containers that may still be opened.
     depth: usize,
+    /// Items that may still come.
+    left: usize,
 }
 
 impl<'de> Reader<'de> {
     pub fn new(body: &'de [u8]) -> Reader<'de> {
-        Reader { decoder: Decoder::new(body), depth: DEPTH }
+        Reader { decoder: Decoder::new(body), depth: DEPTH, left: ITEMS }
     }
 
     /// Checks that a map follows.
@@ -72,6 +78,8 @@ impl<'de> Reader<'de> {
     /// The type of the next item, past its tags: none of them changes what a value means here.
     fn kind(&mut self) -> Result<Type> {
         loop {
+            // Tags count as well.
+            self.left = self.left.checked_sub(1).ok_or(Refusal::Form)?;
             match self.decoder.datatype()? {
                 Type::Tag => self.decoder.tag()?,
                 kind => return Ok(kind),

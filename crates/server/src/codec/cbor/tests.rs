@@ -15,10 +15,10 @@ fn wrong(text: &str) -> Error {
     Error::new(ErrorCode::SerializationException, text)
 }
 
-fn written(write: impl FnOnce(&mut CborEncoder)) -> Vec<u8> {
-    let mut encoder = CborEncoder::after(Vec::new());
+fn written(write: impl FnOnce(&mut CborEncoder<Vec<u8>>)) -> Vec<u8> {
+    let mut encoder = CborEncoder::new(Vec::new());
     write(&mut encoder);
-    encoder.into_bytes()
+    encoder.into_sink()
 }
 
 /// Bytes of items in a row: texts stand for themselves with their heads, everything else is given as bytes.
@@ -48,6 +48,13 @@ const END: &[u8] = &[0xff];
 /// A map with one member.
 fn member(name: &str, value: &[u8]) -> Vec<u8> {
     cbor(&[Raw(MAP_OF_ONE), Text(name), Raw(value)])
+}
+
+#[test]
+fn a_body_of_countless_items_is_refused_early() {
+    let passed_over = |items: usize| member("Other", &[LIST, &vec![0xf6; items], END].concat());
+    assert!(decode(Operation::ListStreams, &passed_over(reader::ITEMS - 10)).is_ok());
+    assert_eq!(decode(Operation::ListStreams, &passed_over(reader::ITEMS)).err(), Some(bare()));
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use base64_simd::STANDARD;
 use bytes::Bytes;
 use millstream_api::kinesis::{
     DescribeStreamOutput, GetRecordsOutput, HashKeyRange, Input, Operation, Output, PutRecordOutput, Record,
@@ -16,10 +17,10 @@ fn encoded(output: &Output) -> String {
     String::from_utf8(Format::Json.encode(output)).expect("JSON is UTF-8")
 }
 
-fn written(write: impl FnOnce(&mut JsonEncoder)) -> String {
-    let mut encoder = JsonEncoder::after(Vec::new());
+fn written(write: impl FnOnce(&mut JsonEncoder<Vec<u8>>)) -> String {
+    let mut encoder = JsonEncoder::new(Vec::new());
     write(&mut encoder);
-    String::from_utf8(encoder.into_bytes()).expect("JSON is UTF-8")
+    String::from_utf8(encoder.into_sink()).expect("JSON is UTF-8")
 }
 
 #[test]

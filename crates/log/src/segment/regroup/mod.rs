@@ -2,7 +2,10 @@
 //!
 //! A stream with many shards writes commits in which each shard has a little; reading one shard back then means
 //! reading all of them. A segment like that is copied once, in the background: each shard's blocks come together into large
-//! ones. The result is an ordinary segment (same number, same range of commit numbers), so nothing else knows.
+//! ones. The result is an ordinary segment (same number, same range of commit numbers), so nothing else knows; its footer
+//! says that it is sorted.
+
+mod queue;
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -11,11 +14,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_env::{DiskFile, OpenMode};
 
+pub(crate) use queue::Queue;
+
 use super::format::{
     BlockEntry, BlockKind, COMMIT_ALIGN, CommitHead, Footer, SegmentHeader, align_up, crc32c, crc32c_of,
 };
 use super::index::SparseIndex;
 use super::recovery::{Chain, chain};
+use super::scan::{ScanError, read_footer, read_header};
 use super::stream::Stream;
 use super::{Durability, segment_name};
 use crate::ShardIndex;
@@ -51,18 +57,34 @@ fn is_scattered(chain: &Chain) -> bool {
     shards.len() >= SHARDS_MIN && count > 4 * shards.len() as u64 && bytes / count < BLOCK_MAX
 }
 
+/// Whether a segment with such a footer may be worth a copy.
+pub(crate) fn may_be_scattered(footer: &Footer) -> bool {
+    !footer.sorted && footer.index.len() >= SHARDS_MIN
+}
+
+/// What became of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Regrouped {
+    Sorted,
+    /// It would help no reader, the segment is damaged or gone.
+    AsItWas,
+}
+
 /// Regroups a sealed segment if that helps its readers. The old file stays in use if anything goes wrong.
-pub(crate) fn regroup(stream: &Arc<Stream>, header: &SegmentHeader, footer: &Footer) -> io::Result<()> {
-    if stream.shared.config.durability == Durability::None || footer.index.len() < SHARDS_MIN {
-        return Ok(());
+fn regroup(stream: &Arc<Stream>, number: u64) -> Result<Regrouped, ScanError> {
+    let path = stream.dir.join(segment_name(number));
+    let old = stream.shared.files.get((stream.key, number), &path)?;
+    let (header, start) = read_header(&*old)?;
+    let header = &header;
+    let Some(footer) = read_footer(&*old, header.salt)? else { return Ok(Regrouped::AsItWas) };
+    let footer = &footer;
+    if stream.shared.config.durability == Durability::None || !may_be_scattered(footer) {
+        return Ok(Regrouped::AsItWas);
     }
-    let path = stream.dir.join(segment_name(header.number));
-    let old = stream.shared.files.get((stream.key, header.number), &path)?;
-    let start = header.encode().len() as u64;
     let chain = chain(&*old, header, start, footer.end, Some(footer.next_commit))?;
     let commits = footer.next_commit - header.first_commit;
     if !chain.missing.is_empty() || !is_scattered(&chain) {
-        return Ok(());
+        return Ok(Regrouped::AsItWas);
     }
     // The range of commit numbers stays: several runs share a commit, or some commits are empty.
     let mut runs = runs_of(&chain).into_iter();
@@ -78,7 +100,7 @@ pub(crate) fn regroup(stream: &Arc<Stream>, header: &SegmentHeader, footer: &Foo
     let copied = copy(&*old, &*new, header, footer, &runs);
     if !matches!(copied, Ok(true)) {
         disk.remove_file(&temporary)?;
-        return copied.map(|_| ());
+        return Ok(copied.map(|_| Regrouped::AsItWas)?);
     }
     let swapped = stream.if_open(|log| {
         // A trim may have dropped the segment meanwhile.
@@ -88,10 +110,14 @@ pub(crate) fn regroup(stream: &Arc<Stream>, header: &SegmentHeader, footer: &Foo
         Some(Ok(true)) => {
             stream.shared.files.forget((stream.key, header.number));
             stream.shared.metas.forget((stream.key, header.number));
-            disk.sync_dir(&stream.dir)
+            disk.sync_dir(&stream.dir)?;
+            Ok(Regrouped::Sorted)
         }
-        Some(Err(e)) => Err(e),
-        Some(Ok(false)) | None => disk.remove_file(&temporary),
+        Some(Err(e)) => Err(e.into()),
+        Some(Ok(false)) | None => {
+            disk.remove_file(&temporary)?;
+            Ok(Regrouped::AsItWas)
+        }
     }
 }
 
@@ -162,7 +188,7 @@ fn copy(
         position = align_up(position + head.total(), COMMIT_ALIGN);
     }
     new.set_len(position)?;
-    let footer = Footer { next_commit: footer.next_commit, end: position, index: index.entries() };
+    let footer = Footer { next_commit: footer.next_commit, end: position, index: index.entries(), sorted: true };
     new.write_all_at(&[IoSlice::new(&footer.encode(header.salt))], position)?;
     new.sync_data()?;
     Ok(true)
@@ -182,6 +208,8 @@ fn read_run(old: &dyn DiskFile, run: &[Piece]) -> io::Result<Option<Vec<Block>>>
             Some((last, bodies))
                 if last.kind == BlockKind::Records
                     && piece.entry.kind == BlockKind::Records
+                    // Runs of several shards may share a commit.
+                    && last.shard == piece.entry.shard
                     && last.end() == piece.entry.first =>
             {
                 last.count += piece.entry.count;

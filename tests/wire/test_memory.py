@@ -1,0 +1,134 @@
+"""How much memory the process takes at most, whatever clients do. Peaks (VmHWM), not moments; no times."""
+
+from __future__ import annotations
+
+import base64
+import os
+import resource
+import socket
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from support.http import JSON, authorization
+from support.server import Server
+from support.worlds import World
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peaks are read from /proc")
+
+MIB = 1 << 20
+BOUND = 300 * MIB
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A server of one test's own: a peak is never forgotten."""
+    with Server(tmp_path / "data", "--transition-delay", "0ms", "--limits", "none", tls=False) as own:
+        yield World(own)
+
+
+def allow_files(wanted: int) -> None:
+    """Lets this process have so many connections; the server takes what it may by itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < wanted + 1500:
+        pytest.skip(f"no more than {hard} files may be open")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted + 500), hard))
+
+
+def peak(world: World) -> int:
+    """The most that the server ever had resident, bytes."""
+    process = world.server.process
+    assert process is not None
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+def request(operation: str, length: int) -> bytes:
+    """The head of a request with a body of so many bytes."""
+    headers = {
+        "Host": "localhost",
+        "Content-Type": JSON,
+        "Content-Length": str(length),
+        "X-Amz-Target": f"Kinesis_20131202.{operation}",
+        **authorization(),
+    }
+    lines = ["POST / HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def status(connection: socket.socket) -> int:
+    """The status of the next answer, which is read to its end."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        more = connection.recv(65536)
+        assert more, f"closed after {head!r}"
+        head += more
+    text, body = head.split(b"\r\n\r\n", 1)
+    length = int(text.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+    while len(body) < length:
+        body += connection.recv(65536)
+    return int(text[9:12])
+
+
+def put(stream: str, size: int) -> bytes:
+    """A PutRecord of `size` bytes."""
+    data = base64.b64encode(os.urandom(size)).decode()
+    body = f'{{"StreamName":"{stream}","PartitionKey":"k","Data":"{data}"}}'.encode()
+    return request("PutRecord", len(body)) + body
+
+
+def test_connections_that_are_kept_for_later(world: World) -> None:
+    wanted = 3000
+    allow_files(wanted)
+    stream = world.create()
+    large, small = put(stream, 200_000), put(stream, 10)
+    connections = []
+    for _ in range(wanted):
+        connection = world.http.connect()
+        connection.sendall(large)
+        assert status(connection) == 200
+        connections.append(connection)
+    # Each can be used on.
+    for connection in connections[::50]:
+        connection.sendall(small)
+        assert status(connection) == 200
+    assert peak(world) < BOUND
+    for connection in connections:
+        connection.close()
+
+
+def test_large_puts_all_at_once(world: World) -> None:
+    stream = world.create(shards=4)
+    data = base64.b64encode(os.urandom(MIB - 1000)).decode()
+    records = ",".join(f'{{"Data":"{data}","PartitionKey":"k{n}"}}' for n in range(10))
+    body = f'{{"StreamName":"{stream}","Records":[{records}]}}'.encode()
+    whole = request("PutRecords", len(body)) + body
+
+    def one(_: int) -> int:
+        with world.http.connect() as connection:
+            connection.sendall(whole)
+            return status(connection)
+
+    with ThreadPoolExecutor(64) as clients:
+        answers = set(clients.map(one, range(64)))
+    # A slow disk may make some wait for too long: they are to come again.
+    assert 200 in answers and answers <= {200, 503}
+    assert peak(world) < BOUND
+
+
+def test_uploads_that_do_not_end(world: World) -> None:
+    allow_files(1000)
+    stream = world.create()
+    begun = []
+    for _ in range(1000):
+        connection = world.http.connect()
+        connection.sendall(request("PutRecord", MIB) + b" " * 30_000)
+        begun.append(connection)
+    # Others are served meanwhile.
+    assert world.put(stream)["ShardId"]
+    assert peak(world) < BOUND
+    for connection in begun:
+        connection.close()
