@@ -328,10 +328,10 @@ mod tests {
         let held = Arc::new(Mutex::new(held));
         for _ in 0..BACKGROUND_THREADS + 1 {
             let held = Arc::clone(&held);
-            pool.spawn_background(Box::new(move || drop(held.lock().recv())));
+            pool.spawn_background(Box::new(move || held.lock().recv().unwrap_or_default()));
         }
         let (done, end) = mpsc::channel();
-        pool.spawn(Box::new(move || drop(done.send(()))));
+        pool.spawn(Box::new(move || done.send(()).unwrap()));
         end.recv().unwrap();
         assert!(!pool.has_waiting(), "upkeep that waits is nobody's concern");
         drop(release);

@@ -103,7 +103,7 @@ mod tests {
         Turns::new().unwrap().run(async move {
             let (say, last) = (done.clone(), done.clone());
             pool.at_turn_end(Box::new(move || say.send("turn ended").unwrap()));
-            let (woken, wake) = tokio::sync::oneshot::channel();
+            let (woken, wake) = tokio::sync::oneshot::channel::<()>();
             spawn(async move {
                 done.send("another task").unwrap();
                 drop(woken);

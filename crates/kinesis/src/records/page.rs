@@ -8,7 +8,6 @@ use super::{read_failed, shard_gone};
 use crate::sequence::{Position, SequenceNumber};
 use crate::state::{ShardRecord, shard_id};
 use crate::stream::Stream;
-use crate::texts;
 
 /// How much a page holds at most.
 #[derive(Clone, Copy, Debug)]

@@ -11,6 +11,7 @@ mod check;
 mod commit;
 mod files;
 mod format;
+mod handle;
 mod index;
 mod meta;
 mod read;
@@ -44,10 +45,11 @@ use crate::{BoxFuture, Epoch, Log, LogError, LogId, StreamLog};
 use buffers::Buffers;
 use files::FileCache;
 use format::{SegmentHeader, crc32c};
+use handle::Handle;
 use meta::MetaCache;
 use space::Space;
 use state::Content;
-use stream::{Handle, Stream};
+use stream::Stream;
 use tail::TailBudget;
 
 /// How far a fence jumps: past anything that could have been handed out.

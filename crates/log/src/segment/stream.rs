@@ -18,12 +18,11 @@ use super::scan::ScanError;
 use super::space::{Spare, prepare_spare};
 use super::state::{Active, Content};
 use super::tail::Tail;
-use super::{Shared, read, space, stream_dir, trim, writer};
-use crate::metrics::{RECOVERIES, REFUSED};
-use crate::watchers::{Watch, Watchers};
+use super::{Shared, space, stream_dir, writer};
+use crate::metrics::RECOVERIES;
+use crate::watchers::Watchers;
 use crate::{
-    AppendError, Appended, Batch, BoxFuture, Epoch, LogError, LogId, NotWritten, Offset, Read, ReadError, ReadResult,
-    ShardIndex, ShardPosition, StreamLog, TimeMs,
+    AppendError, Appended, Batch, BoxFuture, Epoch, LogError, LogId, NotWritten, ReadError, ShardIndex, TimeMs,
 };
 
 /// How long a log is quiet before it gets a marker.
@@ -118,7 +117,7 @@ impl OpenLog {
 }
 
 /// What a batch was given when it joined the open commit.
-struct Joined {
+pub(crate) struct Joined {
     appended: Appended,
     outcome: Arc<Outcome>,
     /// Whether it is the first, and the commit is not due yet.
@@ -210,7 +209,7 @@ impl Stream {
     }
 
     /// Waits until the log is open, then lets `work` at it under the lock.
-    async fn opened<T>(self: &Arc<Self>, work: impl FnOnce(&mut OpenLog) -> T) -> Result<T, ReadError> {
+    pub(crate) async fn opened<T>(self: &Arc<Self>, work: impl FnOnce(&mut OpenLog) -> T) -> Result<T, ReadError> {
         let mut changes = self.life.subscribe();
         let mut tried = false;
         loop {
@@ -337,7 +336,12 @@ impl Stream {
         }
     }
 
-    fn join_batch(self: &Arc<Self>, log: &mut OpenLog, batch: Batch, expected: Epoch) -> Result<Joined, AppendError> {
+    pub(crate) fn join_batch(
+        self: &Arc<Self>,
+        log: &mut OpenLog,
+        batch: Batch,
+        expected: Epoch,
+    ) -> Result<Joined, AppendError> {
         if let Some(refusal) = self.refusal(log, Kind::Records, expected) {
             return Err(refusal);
         }
@@ -367,7 +371,7 @@ impl Stream {
     }
 
     /// What remains to be done for a batch that has joined, once the log's lock is free.
-    fn joined(self: &Arc<Self>, joined: Joined) -> (Appended, Option<Arc<Outcome>>) {
+    pub(crate) fn joined(self: &Arc<Self>, joined: Joined) -> (Appended, Option<Arc<Outcome>>) {
         if joined.is_first {
             let stream = Arc::clone(self);
             self.shared.env.pool.at_turn_end(Box::new(move || stream.commit_is_due()));
@@ -375,7 +379,7 @@ impl Stream {
         (joined.appended, Some(joined.outcome))
     }
 
-    fn join_closings(
+    pub(crate) fn join_closings(
         self: &Arc<Self>,
         log: &mut OpenLog,
         closings: &[(ShardIndex, u64)],
@@ -502,118 +506,5 @@ impl Stream {
             Life::Cold | Life::Opening => "cold",
             Life::Deleted => "deleted",
         }
-    }
-}
-
-/// A handle on a log: what callers hold.
-#[derive(Clone)]
-pub(crate) struct Handle(pub(crate) Arc<Stream>);
-
-fn count_refusal(error: &AppendError) {
-    if let AppendError::NotWritten(refusal) = error {
-        counter!(REFUSED, "reason" => refusal.reason()).increment(1);
-    }
-}
-
-fn as_append_error(e: ReadError) -> AppendError {
-    AppendError::NotWritten(match e {
-        ReadError::Deleted => NotWritten::Deleted,
-        ReadError::Corrupt(why) | ReadError::Unavailable(why) => NotWritten::Unavailable(why),
-    })
-}
-
-impl StreamLog for Handle {
-    fn id(&self) -> &LogId {
-        &self.0.id
-    }
-
-    fn append(&self, batch: Batch, expected: Epoch) -> BoxFuture<'static, Result<Appended, AppendError>> {
-        let stream = Arc::clone(&self.0);
-        // Joins at once if the log is open, so that calls join in the order in which they are made.
-        let mut batch = Some(batch);
-        let joined = if batch.as_ref().is_some_and(Batch::is_empty) {
-            Some(Ok((Appended { shards: Vec::new() }, None)))
-        } else {
-            stream
-                .if_open(|log| stream.join_batch(log, batch.take().unwrap_or_default(), expected))
-                .map(|joined| joined.map(|joined| stream.joined(joined)))
-        };
-        Box::pin(async move {
-            let joined = match (joined, batch) {
-                (Some(joined), _) => joined,
-                (None, batch) => stream
-                    .opened(|log| stream.join_batch(log, batch.unwrap_or_default(), expected))
-                    .await
-                    .map_err(as_append_error)
-                    .inspect_err(count_refusal)?
-                    .map(|joined| stream.joined(joined)),
-            };
-            let (appended, outcome) = joined.inspect_err(count_refusal)?;
-            if let Some(outcome) = outcome {
-                Committed::new(outcome).await.inspect_err(count_refusal)?;
-            }
-            Ok(appended)
-        })
-    }
-
-    fn close_shards(
-        &self,
-        shards: Vec<(ShardIndex, u64)>,
-        descriptor: Bytes,
-        expected: Epoch,
-    ) -> BoxFuture<'static, Result<(), AppendError>> {
-        let stream = Arc::clone(&self.0);
-        Box::pin(async move {
-            let outcome = stream
-                .opened(|log| stream.join_closings(log, &shards, descriptor, expected))
-                .await
-                .map_err(as_append_error)??;
-            Committed::new(outcome).await
-        })
-    }
-
-    fn trim(&self, before: TimeMs, expected: Epoch) -> BoxFuture<'static, Result<(), AppendError>> {
-        let stream = Arc::clone(&self.0);
-        Box::pin(async move {
-            stream.opened(|_| ()).await.map_err(as_append_error)?;
-            trim::trim(&stream, before, expected).await
-        })
-    }
-
-    fn read(&self, read: Read) -> BoxFuture<'static, Result<ReadResult, ReadError>> {
-        let stream = Arc::clone(&self.0);
-        Box::pin(async move {
-            stream.opened(|_| ()).await?;
-            read::read(&stream, read).await
-        })
-    }
-
-    fn seek_time(&self, shard: ShardIndex, time: TimeMs) -> BoxFuture<'static, Result<Offset, ReadError>> {
-        let stream = Arc::clone(&self.0);
-        Box::pin(async move {
-            stream.opened(|_| ()).await?;
-            read::seek_time(&stream, shard, time).await
-        })
-    }
-
-    fn position(&self, shard: ShardIndex) -> BoxFuture<'static, Result<ShardPosition, ReadError>> {
-        let stream = Arc::clone(&self.0);
-        Box::pin(async move { stream.opened(|log| log.content.position(shard)).await })
-    }
-
-    fn positions(&self) -> BoxFuture<'static, Result<Vec<(ShardIndex, ShardPosition)>, ReadError>> {
-        let stream = Arc::clone(&self.0);
-        Box::pin(async move {
-            stream.opened(|log| log.content.shards.iter().map(|(i, s)| (*i, s.position())).collect()).await
-        })
-    }
-
-    fn durable_watch(&self, shard: ShardIndex) -> Watch {
-        self.0.watchers.subscribe(shard)
-    }
-
-    fn descriptor(&self) -> BoxFuture<'static, Result<Bytes, ReadError>> {
-        let stream = Arc::clone(&self.0);
-        Box::pin(async move { stream.opened(|log| log.content.descriptor.clone()).await })
     }
 }

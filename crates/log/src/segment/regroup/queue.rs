@@ -71,7 +71,7 @@ impl Queue {
         self.start(state, &stream.shared);
     }
 
-    /// Starts what there is room for now.
+    /// Starts what there is room for.
     pub(crate) fn tick(&self, shared: &Arc<Shared>) {
         let now = shared.env.clock.monotonic();
         let mut state = self.state.lock();
