@@ -262,13 +262,107 @@ impl<'de> Decode<'de> for bool {
 
 impl<'de> Decode<'de> for Blob<'de> {
     fn decode<D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
-        match Scalar::read(deserializer)? {
-            Scalar::Null => Ok(None),
-            Scalar::Text(text) => Blob::from_base64(text).map(Some).map_err(D::Error::custom),
-            Scalar::Bytes(bytes) => Ok(Some(Blob::from_bytes(bytes))),
-            other => Err(other.not_convertible("a Blob")),
+        let in_base64 = deserializer.is_human_readable();
+        // Not as anything that may come: a format that knows that bytes are wanted need not look at a long text as a text.
+        deserializer.deserialize_option(BlobVisitor { in_base64 })
+    }
+}
+
+/// A blob, in bytes or in base64. A format for human readers, which has no bytes, may visit the text as bytes.
+struct BlobVisitor {
+    in_base64: bool,
+}
+
+impl BlobVisitor {
+    fn bytes<'de, E: Error>(self, bytes: Cow<'de, [u8]>) -> Result<Option<Blob<'de>>, E> {
+        match self.in_base64 {
+            true => Blob::from_base64(bytes).map(Some).map_err(E::custom),
+            false => Ok(Some(Blob::from_bytes(bytes))),
         }
     }
+}
+
+const A_BLOB: &str = "a Blob";
+
+impl<'de> Visitor<'de> for BlobVisitor {
+    type Value = Option<Blob<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(A_BLOB)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Blob::from_base64(text.as_bytes()).map(Some).map_err(E::custom)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        self.visit_string(text.to_owned())
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Self::Value, E> {
+        Blob::from_base64(text.into_bytes()).map(Some).map_err(E::custom)
+    }
+
+    fn visit_borrowed_bytes<E: Error>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+        self.bytes(Cow::Borrowed(bytes))
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        self.visit_byte_buf(bytes.to_vec())
+    }
+
+    fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Self::Value, E> {
+        self.bytes(Cow::Owned(bytes))
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
+        Err(Scalar::Boolean(value).not_convertible(A_BLOB))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
+        Err(Scalar::Integer(value).not_convertible(A_BLOB))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
+        Err(Scalar::Float(value as f64).not_convertible(A_BLOB))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
+        Err(Scalar::Float(value).not_convertible(A_BLOB))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+        Err(A::Error::custom(LIST_FOUND))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+        Err(A::Error::custom(STRUCTURE_FOUND))
+    }
+}
+
+/// AWS's words for a value in the place of a blob, from serde's: a format that is asked for bytes does not show a visitor
+/// what else it finds. `None` if serde speaks of something else.
+pub fn no_blob(serde_says: &str) -> Option<String> {
+    let found = serde_says.strip_prefix("invalid type: ")?.strip_suffix(A_BLOB)?.strip_suffix(", expected ")?;
+    let scalar = match found.split(' ').next()? {
+        "map" => return Some(STRUCTURE_FOUND.to_owned()),
+        "boolean" => Scalar::Boolean(false),
+        _ => Scalar::Integer(0),
+    };
+    let error: serde::de::value::Error = scalar.not_convertible(A_BLOB);
+    Some(error.to_string())
 }
 
 impl<'de> Decode<'de> for Timestamp {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use base64_simd::{Out, STANDARD};
+use base64_simd::STANDARD;
 
 /// An instant in milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,14 +12,14 @@ pub struct Timestamp(pub i64);
 /// Bytes of a request, borrowed from its body.
 ///
 /// JSON carries them as base64. The text is checked when the request is decoded and turned into bytes only by
-/// [`Blob::decode_into`], so that they are written once, to where they stay.
+/// [`Blob::append_to`], so that they are written once, to where they stay.
 #[derive(Clone, Default)]
 pub struct Blob<'a>(Form<'a>);
 
 #[derive(Clone)]
 enum Form<'a> {
     /// Text that was found to be valid base64 of `decoded_len` bytes.
-    Base64 { text: Cow<'a, str>, decoded_len: usize },
+    Base64 { text: Cow<'a, [u8]>, decoded_len: usize },
     /// The bytes themselves.
     Raw(Cow<'a, [u8]>),
 }
@@ -40,12 +40,11 @@ impl<'a> Blob<'a> {
     ///
     /// # Errors
     /// What AWS says of a text that isn't such base64.
-    pub fn from_base64(text: impl Into<Cow<'a, str>>) -> Result<Blob<'a>, String> {
+    pub fn from_base64(text: impl Into<Cow<'a, [u8]>>) -> Result<Blob<'a>, String> {
         let text = text.into();
-        let checked = STANDARD.check(text.as_bytes()).and_then(|()| STANDARD.decoded_length(text.as_bytes()));
-        match checked {
+        match STANDARD.check(&text).and_then(|()| STANDARD.decoded_length(&text)) {
             Ok(decoded_len) => Ok(Blob(Form::Base64 { text, decoded_len })),
-            Err(_) => Err(complaint(&text)),
+            Err(_) => Err(complaint(&String::from_utf8_lossy(&text))),
         }
     }
 
@@ -57,25 +56,21 @@ impl<'a> Blob<'a> {
         }
     }
 
-    /// Writes the bytes into `target`.
-    ///
-    /// # Panics
-    /// If `target` is not exactly [`decoded_len`](Blob::decoded_len) bytes long.
-    pub fn decode_into(&self, target: &mut [u8]) {
-        assert_eq!(target.len(), self.decoded_len(), "the target has the blob's length");
+    /// Appends the bytes.
+    pub fn append_to(&self, target: &mut Vec<u8>) {
         match &self.0 {
             Form::Base64 { text, .. } => {
-                let decoded = STANDARD.decode(text.as_bytes(), Out::from_slice(target));
+                let decoded = STANDARD.decode_append(text, target);
                 debug_assert!(decoded.is_ok(), "checked when the blob was made");
             }
-            Form::Raw(bytes) => target.copy_from_slice(bytes),
+            Form::Raw(bytes) => target.extend_from_slice(bytes),
         }
     }
 
     /// The bytes in a vector of their own.
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut bytes = vec![0; self.decoded_len()];
-        self.decode_into(&mut bytes);
+        let mut bytes = Vec::with_capacity(self.decoded_len());
+        self.append_to(&mut bytes);
         bytes
     }
 }
@@ -127,7 +122,7 @@ mod tests {
     use super::*;
 
     fn complaint_about(text: &str) -> String {
-        Blob::from_base64(text).expect_err("not base64")
+        Blob::from_base64(text.as_bytes()).expect_err("not base64")
     }
 
     #[test]
@@ -153,7 +148,7 @@ mod tests {
 
     #[test]
     fn nothing_is_a_blob_too() {
-        let blob = Blob::from_base64("").expect("empty");
+        let blob = Blob::from_base64(&b""[..]).expect("empty");
         assert_eq!(blob.decoded_len(), 0);
         assert_eq!(blob, Blob::default());
         assert_eq!(blob.to_vec(), Vec::<u8>::new());
@@ -162,7 +157,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_encoded_is_decoded(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let blob = Blob::from_base64(STANDARD.encode_to_string(&bytes)).expect("valid");
+            let blob = Blob::from_base64(STANDARD.encode_to_string(&bytes).into_bytes()).expect("valid");
             prop_assert_eq!(blob.decoded_len(), bytes.len());
             prop_assert_eq!(blob.to_vec(), bytes.clone());
             prop_assert_eq!(blob, Blob::from_bytes(bytes));
@@ -170,7 +165,7 @@ mod tests {
 
         #[test]
         fn any_text_decodes_or_is_refused_with_a_reason(text in "[A-Za-z0-9+/=_ é]{0,12}") {
-            match Blob::from_base64(text.clone()) {
+            match Blob::from_base64(text.clone().into_bytes()) {
                 Ok(blob) => prop_assert_eq!(STANDARD.encode_to_string(blob.to_vec()), text),
                 Err(reason) => prop_assert!(reason.contains("can not be converted to a Blob: ")),
             }

@@ -34,6 +34,8 @@ pub struct Batch {
     /// Where each shard is in `shards`, once there are many.
     places: HashMap<ShardIndex, usize>,
     bytes: usize,
+    /// What each shard's records are expected to take, bytes.
+    room: usize,
 }
 
 /// One shard's records of a batch.
@@ -70,19 +72,27 @@ impl Batch {
         Batch::default()
     }
 
-    /// Adds a record whose `data_len` bytes of data are written in place by `write`. If `write` fails the record is not
-    /// added and its error is returned.
-    pub fn push_with<E>(
+    /// An empty batch for `records` of `bytes` of data and keys together, which will be spread over `shards` shards more
+    /// or less evenly: their space is not grown piece by piece.
+    pub fn expecting(records: usize, bytes: usize, shards: usize) -> Batch {
+        let all = bytes + records * (RECORD_FIXED + KEY_LENGTHS);
+        // A quarter more, since evenly is never quite so.
+        let room = if shards <= 1 { all } else { all / shards + all / shards / 4 };
+        Batch { room, ..Batch::default() }
+    }
+
+    /// Adds a record whose data, of `data_len` bytes, are appended by `write`.
+    pub fn push_with(
         &mut self,
         shard: ShardIndex,
         keys: RecordKeys<'_>,
         data_len: usize,
-        write: impl FnOnce(&mut [u8]) -> Result<(), E>,
-    ) -> Result<BatchSlot, E> {
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> BatchSlot {
         let group = match self.group_of(shard) {
             Some(group) => group,
             None => {
-                self.shards.push(ShardBatch { shard, count: 0, encoded: Vec::new() });
+                self.shards.push(ShardBatch { shard, count: 0, encoded: Vec::with_capacity(self.room) });
                 if self.shards.len() > SEARCHED {
                     let missing = self.places.len()..self.shards.len();
                     self.places.extend(missing.map(|at| (self.shards[at].shard, at)));
@@ -113,23 +123,14 @@ impl Batch {
             into.encoded.extend_from_slice(&(headers.len() as u32).to_le_bytes());
             into.encoded.extend_from_slice(headers);
         }
-        let data = into.encoded.len();
-        into.encoded.resize(data + data_len, 0);
-        if let Err(e) = write(&mut into.encoded[data..]) {
-            into.encoded.truncate(start);
-            if into.count == 0 && group == self.shards.len() - 1 {
-                self.shards.pop();
-                self.places.remove(&shard);
-            }
-            return Err(e);
-        }
+        write(&mut into.encoded);
         let length = (into.encoded.len() - start - 4) as u32;
         into.encoded[start..start + 4].copy_from_slice(&length.to_le_bytes());
         into.encoded[start + RECORD_FIXED - 1] = flags;
         let behind = into.count;
         into.count += 1;
         self.bytes += length as usize + 4;
-        Ok(BatchSlot { group, behind })
+        BatchSlot { group, behind }
     }
 
     fn group_of(&self, shard: ShardIndex) -> Option<usize> {
@@ -141,14 +142,7 @@ impl Batch {
 
     /// Adds a record from bytes at hand.
     pub fn push(&mut self, shard: ShardIndex, keys: RecordKeys<'_>, data: &[u8]) -> BatchSlot {
-        let pushed = self.push_with(shard, keys, data.len(), |into| {
-            into.copy_from_slice(data);
-            Ok::<(), std::convert::Infallible>(())
-        });
-        match pushed {
-            Ok(slot) => slot,
-            Err(never) => match never {},
-        }
+        self.push_with(shard, keys, data.len(), |into| into.extend_from_slice(data))
     }
 
     /// Whether nothing was pushed.

@@ -1,6 +1,5 @@
 //! The way of checked records into the log: routing, admission, append, sequence numbers.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use millstream_api::{Blob, Error};
@@ -74,9 +73,10 @@ impl Kinesis {
         let mut steps = vec![Step::New; records.len()];
         let mut throttle = stream.throttle.writes();
         let mut spread = Spread::new(&stream.turn);
+        let bytes = records.iter().map(|record| record.size).sum();
         for _ in 0..ROUTINGS {
-            let mut batch = Batch::new();
             let shards = view.routes.shards();
+            let mut batch = Batch::expecting(records.len(), bytes, shards.len());
             for (record, step) in records.iter().zip(&mut steps) {
                 let mut admit = |shard| throttle.admit(&stream.limits, shard, record.size as u64, now);
                 let routed = match (&step, record.place) {
@@ -170,14 +170,7 @@ impl Kinesis {
 }
 
 fn push(batch: &mut Batch, shard: ShardIndex, record: &Incoming<'_>) -> BatchSlot {
-    let pushed = batch.push_with(shard, record.keys, record.data.decoded_len(), |into| {
-        record.data.decode_into(into);
-        Ok::<(), Infallible>(())
-    });
-    match pushed {
-        Ok(slot) => slot,
-        Err(never) => match never {},
-    }
+    batch.push_with(shard, record.keys, record.data.decoded_len(), |into| record.data.append_to(into))
 }
 
 fn append_failed(error: &AppendError, stream: &Stream) -> Error {

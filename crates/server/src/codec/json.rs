@@ -4,7 +4,7 @@
 mod tests;
 
 use millstream_api::kinesis::{Input, Operation};
-use millstream_api::{Encoder, Error, ErrorCode, Timestamp};
+use millstream_api::{Encoder, Error, ErrorCode, Timestamp, no_blob};
 use serde::de::IgnoredAny;
 
 use super::sink::Sink;
@@ -24,7 +24,8 @@ pub(super) fn decode(operation: Operation, body: &[u8]) -> Result<Input<'_>, Err
         // A wrong type counts only in a body that is well-formed to its end.
         Err(error) if error.is_data() => {
             check(body)?;
-            Err(Error::new(ErrorCode::SerializationException, without_position(&error)))
+            let text = without_position(&error);
+            Err(Error::new(ErrorCode::SerializationException, no_blob(&text).unwrap_or(text)))
         }
         Ok(None) | Err(_) => Err(Error::bare(ErrorCode::SerializationException)),
     }
@@ -32,7 +33,9 @@ pub(super) fn decode(operation: Operation, body: &[u8]) -> Result<Input<'_>, Err
 
 /// Checks that the body is one well-formed object.
 pub(super) fn check(body: &[u8]) -> Result<(), Error> {
-    if is_object(body) && serde_json::from_slice::<IgnoredAny>(body).is_ok() {
+    // What is passed over is not looked at as text.
+    let is_text = std::str::from_utf8(body).is_ok();
+    if is_text && is_object(body) && serde_json::from_slice::<IgnoredAny>(body).is_ok() {
         Ok(())
     } else {
         Err(Error::bare(ErrorCode::SerializationException))

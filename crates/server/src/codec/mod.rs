@@ -60,8 +60,8 @@ impl Format {
 
     /// An answer's body; empty for operations whose answer has none.
     pub fn encode(self, output: &Output) -> Vec<u8> {
-        let body = Vec::with_capacity(self.measure(&Whole(output)));
-        self.append(body, &Whole(output))
+        // Pages of records, which may be of megabytes, are not encoded here: the others may grow.
+        self.append(Vec::with_capacity(512), &Whole(output))
     }
 
     /// An error's body.

@@ -43,7 +43,7 @@ fn put_record() {
     let world = unlimited(4);
     let (data, key) = (base64(), "partition-key-00042");
     let put = || {
-        let data = Blob::from_base64(&*data).unwrap();
+        let data = Blob::from_base64(data.as_bytes()).unwrap();
         let input = PutRecordInput { data, ..put_input(key, &[]) };
         world.run(world.kinesis.put_record(&world.context, input)).unwrap()
     };
@@ -57,7 +57,7 @@ fn put_records() {
     let (data, keys) = (base64(), partition_keys());
     let put = || {
         let entry = |key| PutRecordsRequestEntry {
-            data: Blob::from_base64(&*data).unwrap(),
+            data: Blob::from_base64(data.as_bytes()).unwrap(),
             partition_key: Some(key),
             ..PutRecordsRequestEntry::default()
         };
