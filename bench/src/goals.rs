@@ -227,13 +227,15 @@ pub fn complete(scenario: &mut Scenario) {
         scenario.goals.push(at_most(&format!("{PEAK}, bytes"), peak, PEAK_MOST));
     }
     let ours = scenario.measured.iter().filter(|measured| measured.who == SUBJECT);
-    let failed: usize = ours.map(|measured| measured.failures.len()).sum();
+    let (failed, good) =
+        ours.fold((0, 0), |(failed, good), measured| (failed + measured.failures.len(), good + measured.samples.len()));
     for goal in &mut scenario.goals {
         if !goal.value.is_some_and(f64::is_finite) {
             goal.value = None;
             goal.met = None;
         }
-        if failed > 0 && goal.met == Some(true) {
+        // A server that failed in every round has no figure, and that is not for want of judging.
+        if failed > 0 && (goal.met == Some(true) || good == 0) {
             *goal = Goal { met: Some(false), ..goal.clone() }.noted(&format!("{failed} rounds of Millstream failed"));
         }
     }
@@ -341,6 +343,9 @@ mod tests {
         let mut bad = scenario(vec![ours]);
         complete(&mut bad);
         assert_eq!((bad.goals[0].met, &*bad.goals[0].note), (Some(false), "1 rounds of Millstream failed"));
+        let mut worse = scenario(vec![Measured { samples: Vec::new(), ..bad.measured[0].clone() }]);
+        complete(&mut worse);
+        assert_eq!((worse.goals[0].value, worse.goals[0].met), (None, Some(false)));
     }
 
     #[test]

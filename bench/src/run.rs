@@ -54,7 +54,7 @@ pub fn run(arguments: &Run) -> Result<bool, BenchError> {
     for entry in entries {
         if context.set == Set::Default && began.elapsed() > LAST_START {
             println!("== {} ({}) is not measured: the half hour is over", entry.name, entry.id);
-            results.scenarios.push(nothing(&entry, "Not measured: the half hour was over."));
+            results.scenarios.push(nothing(&entry, None, "Not measured: the half hour was over."));
             continue;
         }
         println!("== {} ({}) after {:.0} s", entry.name, entry.id, began.elapsed().as_secs_f64());
@@ -80,7 +80,7 @@ pub fn run(arguments: &Run) -> Result<bool, BenchError> {
             }
             Err(error) => {
                 eprintln!("millstream-bench: {}: {error}", entry.id);
-                results.scenarios.push(nothing(&entry, &format!("It could not be measured: {error}")));
+                results.scenarios.push(nothing(&entry, Some(false), &format!("It could not be measured: {error}")));
                 good = false;
             }
         }
@@ -102,9 +102,12 @@ async fn within(entry: &Entry, context: &Context) -> Result<Scenario, BenchError
     tokio::time::timeout(limit, entry.run(context)).await.unwrap_or(Err(BenchError::Late(limit.as_secs())))
 }
 
-fn nothing(entry: &Entry, why: &str) -> Scenario {
+/// A scenario without figures. Its goals are unknown here; that they are missing is said where goals are listed.
+fn nothing(entry: &Entry, met: Option<bool>, why: &str) -> Scenario {
     let mut scenario = scenarios::empty(entry.id, "", entry.name);
     scenario.notes.push(why.to_owned());
+    let goal = goals::at_least("all of its goals", None, 1.0);
+    scenario.goals.push(Goal { met, note: why.to_owned(), ..goal });
     scenario
 }
 
@@ -180,7 +183,7 @@ fn context(arguments: &Run) -> Result<Context, BenchError> {
         contestants,
         dir: arguments.dir.clone(),
         disk: Disk::new(&arguments.dir)?,
-        limit: Duration::from_secs(set.pick(30, 90, 600)),
+        limit: Duration::from_secs(set.pick(60, 90, 600)),
     })
 }
 
@@ -201,5 +204,8 @@ fn ceilings() -> [results::Contestant; 3] {
 
 fn write(results: &Results, path: &Path) -> Result<(), BenchError> {
     let text = serde_json::to_string_pretty(results).map_err(|error| BenchError::Report(error.to_string()))?;
-    Ok(std::fs::write(path, text)?)
+    // Whoever reads it while the run goes on, or after it was killed, finds a whole one.
+    let part = path.with_extension("part");
+    std::fs::write(&part, text)?;
+    Ok(std::fs::rename(part, path)?)
 }

@@ -47,7 +47,7 @@ impl Entry {
     /// Whether it is made of rounds, each with a limit of its own.
     #[must_use]
     pub fn in_rounds(&self) -> bool {
-        !matches!(self.kind, Kind::Memory(_) | Kind::Start(_) | Kind::Timestamp)
+        !matches!(self.kind, Kind::Start(_) | Kind::Timestamp)
     }
 
     /// Runs it.

@@ -79,7 +79,10 @@ pub async fn flood(context: &Context, id: &str, name: &str) -> Result<Scenario, 
     scenario.measured = vec![best, flood];
     let of = |part: &str, of: fn(&Sample) -> Option<f64>| middle(&scenario, SUBJECT, part, of);
     let useful = at_least("useful throughput ÷ best", over(of("flood", rate), of("at its best", rate)), 0.8);
-    let note = format!("{offered:.1} × the best rate was sent; for the rest no connection was free");
+    let note = match offered.is_finite() {
+        true => format!("{offered:.1} × the best rate was sent; for the rest no connection was free"),
+        false => "nothing was sent".to_owned(),
+    };
     let useful = useful.of(&scenario, &[(SUBJECT, "flood"), (SUBJECT, "at its best")]).noted(&note);
     let slowest = at_most("p99 of accepted requests, ms", of("flood", p99), 1000.0);
     let errors = of("flood", |sample| Some(sample.errors as f64));
