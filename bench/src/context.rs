@@ -24,6 +24,8 @@ const LARGEST_RECORD: usize = 10 << 20;
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// How long a server may go on writing after the last put.
 const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+/// Rounds of a scenario in which a peer may fail before it is given up.
+const FAILURES: usize = 2;
 /// Files of this size are not removed without giving the disk the time that it takes.
 const MUCH: u64 = 256 << 20;
 
@@ -139,8 +141,8 @@ impl Context {
         self.rounds.min(self.set.pick(1, 3, 5))
     }
 
-    /// One round of one contestant, within its time. What goes wrong is noted in its row. A peer that was late once is not
-    /// tried again: it would cost everyone else's time.
+    /// One round of one contestant, within its time. What goes wrong is noted in its row. Who was late once or failed twice is
+    /// not tried again, Millstream excepted: it would cost everyone else's time.
     pub async fn attempt<T>(
         &self,
         scenario: &str,
@@ -149,7 +151,8 @@ impl Context {
         work: impl Future<Output = Result<T, BenchError>>,
     ) -> Option<T> {
         let late = BenchError::Late(self.limit.as_secs());
-        if row.who != SUBJECT && row.failures.iter().any(|failure| failure.reason == late.to_string()) {
+        let late_before = row.failures.iter().any(|failure| failure.reason == late.to_string());
+        if row.who != SUBJECT && (late_before || row.failures.len() >= FAILURES) {
             return None;
         }
         match tokio::time::timeout(self.limit, work).await.unwrap_or(Err(late)) {

@@ -209,3 +209,28 @@ fn write(results: &Results, path: &Path) -> Result<(), BenchError> {
     std::fs::write(&part, text)?;
     Ok(std::fs::rename(part, path)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Signal as Number, getpid, kill_process};
+
+    #[test]
+    fn a_signal_ends_what_is_under_way() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut stops = Stops::new().unwrap();
+            assert_eq!(stops.unless(async { 7 }).await, Some(7));
+            kill_process(getpid(), Number::TERM).unwrap();
+            assert_eq!(stops.unless(std::future::pending::<()>()).await, None);
+        });
+    }
+
+    #[test]
+    fn what_gave_nothing_stands_among_the_goals() {
+        let entry = scenarios::all()[0];
+        let skipped = nothing(&entry, None, "late");
+        assert_eq!((skipped.goals[0].value, skipped.goals[0].met, &*skipped.goals[0].note), (None, None, "late"));
+        assert_eq!(nothing(&entry, Some(false), "broken").goals[0].met, Some(false));
+    }
+}

@@ -31,7 +31,7 @@ const RATE: f64 = 5000.0;
 /// Connections that put.
 const PUTTERS: usize = 64;
 /// How long consumers may take to receive what was put when puts have ended.
-const DELIVERY_LIMIT: Duration = Duration::from_secs(20);
+const DELIVERY_LIMIT: Duration = Duration::from_secs(10);
 /// The windows of subscriptions: wide enough not to hold anything up.
 const WINDOW: u32 = 16 << 20;
 
