@@ -84,7 +84,9 @@ pub fn run(arguments: &Run) -> Result<bool, BenchError> {
                 good = false;
             }
         }
+        let before = results.settings.took_seconds;
         results.settings.took_seconds = began.elapsed().as_secs_f64();
+        println!("   {} took {:.0} s", entry.id, results.settings.took_seconds - before);
         write(&results, &arguments.json)?;
     }
     results.finished = true;

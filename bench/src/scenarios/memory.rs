@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use millstream_harness::{Connection, Kinesis};
+use millstream_harness::{CallError, Connection, Kinesis};
 use serde_json::json;
 
 use crate::callers::{Putter, Way};
@@ -33,6 +33,8 @@ const SERVED: f64 = 0.9;
 const LARGE_RECORDS: usize = 32;
 /// How long a new connection may take to its first answer.
 const SERVED_LIMIT: Duration = Duration::from_secs(5);
+/// Puts of other clients while uploads hang on; each may have to wait for some seconds.
+const OTHERS: usize = 5;
 /// How long the server may take to read what an upload sends at once.
 const TAKEN_LIMIT: Duration = Duration::from_secs(2);
 /// A window that one event of a subscription fills.
@@ -340,8 +342,18 @@ async fn uploads(context: &Context, scenario: &mut Scenario, count: usize) -> Re
     measured.samples.push(tally.sample(1));
     scenario.measured.push(measured);
     peak(scenario, &running, 300.0 * MB)?;
-    // While they hang on, others are served.
+    // While they hang on, others are to be served.
     let mut kinesis = Kinesis::open(&running.endpoint).await?;
-    kinesis.call("PutRecord", &json!({ "StreamName": STREAM, "PartitionKey": "k", "Data": "AA==" })).await?;
+    let (mut answered, mut refused) = (0, 0);
+    for _ in 0..OTHERS {
+        let put = json!({ "StreamName": STREAM, "PartitionKey": "k", "Data": "AA==" });
+        match kinesis.call("PutRecord", &put).await {
+            Ok(_) => answered += 1,
+            Err(CallError::Service { .. }) => refused += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let goal = served(scenario, "other clients' puts", answered, refused);
+    scenario.goals.push(goal);
     running.end()
 }
