@@ -236,7 +236,8 @@ pub fn complete(scenario: &mut Scenario) {
         }
         // A server that failed in every round has no figure, and that is not for want of judging.
         if failed > 0 && (goal.met == Some(true) || good == 0) {
-            *goal = Goal { met: Some(false), ..goal.clone() }.noted(&format!("{failed} rounds of Millstream failed"));
+            *goal =
+                Goal { met: Some(false), ..goal.clone() }.noted(&format!("rounds of Millstream that failed: {failed}"));
         }
     }
     for figure in &mut scenario.figures {
@@ -342,7 +343,7 @@ mod tests {
         ours.failures.push(Failure { round: 3, reason: "late".to_owned() });
         let mut bad = scenario(vec![ours]);
         complete(&mut bad);
-        assert_eq!((bad.goals[0].met, &*bad.goals[0].note), (Some(false), "1 rounds of Millstream failed"));
+        assert_eq!((bad.goals[0].met, &*bad.goals[0].note), (Some(false), "rounds of Millstream that failed: 1"));
         let mut worse = scenario(vec![Measured { samples: Vec::new(), ..bad.measured[0].clone() }]);
         complete(&mut worse);
         assert_eq!((worse.goals[0].value, worse.goals[0].met), (None, Some(false)));
