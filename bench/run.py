@@ -12,6 +12,8 @@ then.
 from __future__ import annotations
 
 import argparse
+import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +55,14 @@ def commit() -> list[str]:
     return ["--commit", done.stdout.strip()] if done.returncode == 0 else []
 
 
+def wait_for(command: list[str]) -> int:
+    """Runs the bench, also to its end when a signal stops it: it ends the servers that it has started."""
+    process = subprocess.Popen(command, cwd=ROOT)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: process.terminate())
+    return process.wait()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", choices=PEERS, default="default", help="how much is measured")
@@ -62,13 +72,18 @@ def main() -> int:
     subprocess.run(build, cwd=ROOT, check=True)
 
     results = ROOT / "target" / f"bench-{options.set}.json"
+    # What an earlier run left must not be taken for what this one measured.
+    results.unlink(missing_ok=True)
     run = [BENCH, "run", "--set", options.set, "--json", results, *commit(), *peers(PEERS[options.set]), *options.more]
-    measured = subprocess.run(list(map(str, run)), cwd=ROOT, check=False).returncode
+    measured = wait_for(list(map(str, run)))
     if not results.is_file():
-        return measured
+        return measured or 1
     render = [BENCH, "render", "--json", results]
     # A part of the scenarios, or a quick look at them, is not what docs are to show.
-    if options.set != "quick" and not options.more:
+    finished = json.loads(results.read_text())["finished"]
+    if not finished:
+        print("the run did not come to its end: docs stay as they are", file=sys.stderr, flush=True)
+    if finished and options.set != "quick" and not options.more:
         render += ["--docs", ROOT / "docs"]
     rendered = subprocess.run(list(map(str, render)), cwd=ROOT, check=False).returncode
     return measured or rendered

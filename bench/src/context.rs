@@ -1,15 +1,17 @@
 //! What every scenario is given: who takes part, where, for how long.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millstream_harness::{Endpoint, Kinesis, Server};
 use serde_json::json;
 
-use crate::ceilings::disk::Disk;
+use crate::ceilings::disk::{self, Disk};
 use crate::contestants::{Contestant, endpoint};
 use crate::error::BenchError;
+use crate::goals::SUBJECT;
 use crate::process::Process;
+use crate::results::{Failure, Measured};
 
 /// The stream that most scenarios put into.
 pub const STREAM: &str = "bench";
@@ -20,6 +22,12 @@ const RECORD_BYTES: usize = 1 << 20;
 /// The largest data and key that a stream can be told to take together.
 const LARGEST_RECORD: usize = 10 << 20;
 const START_LIMIT: Duration = Duration::from_secs(120);
+/// How long a server may go on writing after the last put.
+const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+/// Rounds of a scenario in which a peer may fail before it is given up.
+const FAILURES: usize = 2;
+/// Files of this size are not removed without giving the disk the time that it takes.
+const MUCH: u64 = 256 << 20;
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -71,6 +79,19 @@ pub struct Context {
     pub dir: PathBuf,
     /// The raw disk there.
     pub disk: Disk,
+    /// How long one round of one contestant may take.
+    pub limit: Duration,
+}
+
+/// Who takes part in a load in the smaller sets. In the full set everyone does who can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// All that were given.
+    Everyone,
+    /// All but those that would take the disk for longer than all others together.
+    Fast,
+    /// Millstream, beside the machine's limits.
+    Alone,
 }
 
 /// A started server with its files.
@@ -94,17 +115,77 @@ impl Context {
         subject.ok_or_else(|| BenchError::Arguments("Millstream takes no part".to_owned()))
     }
 
-    /// An empty directory for one measurement.
+    /// Those who take part, and can do what is asked for.
+    pub fn field(&self, field: Field, can: impl Fn(&Contestant) -> bool) -> Vec<&Contestant> {
+        self.contestants.iter().filter(|who| can(who) && self.takes_part(field, who)).collect()
+    }
+
+    /// The ids of those who could take part, and do so in the full set only.
+    pub fn left_out(&self, field: Field, can: impl Fn(&Contestant) -> bool) -> Vec<String> {
+        let left_out = self.contestants.iter().filter(|who| can(who) && !self.takes_part(field, who));
+        left_out.map(|who| who.id().to_owned()).collect()
+    }
+
+    fn takes_part(&self, field: Field, who: &Contestant) -> bool {
+        let chosen = match field {
+            Field::Everyone => true,
+            Field::Fast => !who.is_slow(),
+            Field::Alone => false,
+        };
+        chosen || who.is_subject() || self.set == Set::Full
+    }
+
+    /// Rounds of what takes long, or is not compared with anyone.
+    #[must_use]
+    pub fn fewer_rounds(&self) -> usize {
+        self.rounds.min(self.set.pick(1, 3, 5))
+    }
+
+    /// One round of one contestant, within its time. What goes wrong is noted in its row. Who was late once or failed twice is
+    /// not tried again, Millstream excepted: it would cost everyone else's time.
+    pub async fn attempt<T>(
+        &self,
+        scenario: &str,
+        row: &mut Measured,
+        round: usize,
+        work: impl Future<Output = Result<T, BenchError>>,
+    ) -> Option<T> {
+        let late = BenchError::Late(self.limit.as_secs());
+        let late_before = row.failures.iter().any(|failure| failure.reason == late.to_string());
+        if row.who != SUBJECT && (late_before || row.failures.len() >= FAILURES) {
+            return None;
+        }
+        match tokio::time::timeout(self.limit, work).await.unwrap_or(Err(late)) {
+            Ok(done) => Some(done),
+            Err(error) => {
+                println!("{scenario}, round {round}: {} failed: {error}", row.who);
+                row.failures.push(Failure { round, reason: error.to_string() });
+                None
+            }
+        }
+    }
+
+    /// An empty directory for one measurement of this contestant.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn fresh(&self) -> Result<PathBuf, BenchError> {
-        let fresh = self.dir.join("run");
-        if fresh.exists() {
-            std::fs::remove_dir_all(&fresh)?;
-        }
+    pub fn fresh(&self, id: &str) -> Result<PathBuf, BenchError> {
+        let fresh = self.runs().join(id);
+        remove(&fresh)?;
         std::fs::create_dir_all(&fresh)?;
         Ok(fresh)
+    }
+
+    /// Removes what measurements that were broken off have left.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn clear(&self) -> Result<(), BenchError> {
+        remove(&self.runs())
+    }
+
+    fn runs(&self) -> PathBuf {
+        self.dir.join("run")
     }
 
     /// A contestant on an empty directory, without streams.
@@ -112,7 +193,7 @@ impl Context {
     /// # Errors
     /// When it does not start.
     pub fn start(&self, who: &Contestant) -> Result<Running, BenchError> {
-        let dir = self.fresh()?;
+        let dir = self.fresh(who.id())?;
         let (server, endpoint) = who.start(&dir)?;
         Ok(Running { server, endpoint, dir })
     }
@@ -166,8 +247,22 @@ impl Running {
     /// When that fails.
     pub fn end(self) -> Result<(), BenchError> {
         self.server.kill()?;
-        std::fs::remove_dir_all(&self.dir)?;
-        Ok(())
+        remove(&self.dir)
+    }
+
+    /// Waits until the server writes nothing more: sealed segments may be sorted by shard after the last put.
+    pub async fn settle(&self) {
+        let started = Instant::now();
+        let mut before = self.process().moved().written;
+        while started.elapsed() < SETTLE_LIMIT {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let written = self.process().moved().written;
+            // What a second's marks and stamps take is no sorting.
+            if written.saturating_sub(before) < 1 << 20 {
+                break;
+            }
+            before = written;
+        }
     }
 
     /// Ends the process cleanly and keeps its files.
@@ -180,4 +275,17 @@ impl Running {
             other => Err(BenchError::Conditions(format!("a clean stop ended with {other:?}"))),
         }
     }
+}
+
+/// Removes a directory, if it is there. Much that goes, or waits to be written, would be the next measurement's slow disk.
+fn remove(dir: &Path) -> Result<(), BenchError> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    let much = disk::size(dir)? >= MUCH;
+    std::fs::remove_dir_all(dir)?;
+    if much {
+        rustix::fs::sync();
+    }
+    Ok(())
 }

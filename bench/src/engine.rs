@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::error::BenchError;
 use crate::pace::{Pace, Schedule};
@@ -98,8 +98,8 @@ pub struct Watched {
     pub own: f64,
     /// The server's bytes to and from the device.
     pub moved: Moved,
-    /// The server's memory.
-    pub memory: Memory,
+    /// The server's memory, if there is a server.
+    pub memory: Option<Memory>,
 }
 
 /// What the callers share.
@@ -200,10 +200,11 @@ pub async fn run<C: Caller + 'static>(
     });
     let schedule = Rc::new(Schedule::new(load.pace, started)?);
     let watch = tokio::task::spawn_local(watch(Rc::clone(&shared), server));
-    let tasks: Vec<JoinHandle<C>> = callers
-        .into_iter()
-        .map(|caller| tokio::task::spawn_local(one(Rc::clone(&shared), Rc::clone(&schedule), caller)))
-        .collect();
+    let _stop = StopWhenDropped(Rc::clone(&shared));
+    let mut tasks = JoinSet::new();
+    for caller in callers {
+        tasks.spawn_local(one(Rc::clone(&shared), Rc::clone(&schedule), caller));
+    }
     let callers = finish(&shared, tasks).await;
     let ended = Instant::now();
     shared.stopped.set(true);
@@ -229,37 +230,33 @@ pub async fn run<C: Caller + 'static>(
         unsent: schedule.as_ref().as_ref().map_or(0, Schedule::unsent),
         time,
         latency: counted.latency.clone(),
-        watched,
+        watched: watched?,
     };
     Ok((tally, callers))
 }
 
+/// Ends what watches when the run is over, also when that was given up from outside.
+struct StopWhenDropped(Rc<Shared>);
+
+impl Drop for StopWhenDropped {
+    fn drop(&mut self) {
+        self.0.stopped.set(true);
+    }
+}
+
 /// Waits for all callers; those of a load that is over get some time, and are given up then.
-async fn finish<C>(shared: &Shared, tasks: Vec<JoinHandle<C>>) -> Result<Vec<C>, BenchError> {
+async fn finish<C: 'static>(shared: &Shared, mut tasks: JoinSet<C>) -> Result<Vec<C>, BenchError> {
     let mut callers = Vec::with_capacity(tasks.len());
-    let mut tasks = tasks.into_iter();
-    while let Some(mut task) = tasks.next() {
-        loop {
-            match tokio::time::timeout(Duration::from_secs(1), &mut task).await {
-                Ok(caller) => {
-                    callers.push(caller.map_err(std::io::Error::other)?);
-                    break;
-                }
-                // A wrong answer ends the load at once.
-                Err(_) if shared.stopped.get() => {
-                    task.abort();
-                    break;
-                }
-                Err(_) if Instant::now() > shared.end() + GRACE => {
-                    task.abort();
-                    tasks.for_each(|task| task.abort());
-                    return Err(BenchError::Late(GRACE.as_secs()));
-                }
-                Err(_) => {}
-            }
+    loop {
+        match tokio::time::timeout(Duration::from_secs(1), tasks.join_next()).await {
+            Ok(None) => return Ok(callers),
+            Ok(Some(caller)) => callers.push(caller.map_err(std::io::Error::other)?),
+            // A wrong answer ends the load at once.
+            Err(_) if shared.stopped.get() => return Ok(callers),
+            Err(_) if Instant::now() > shared.end() + GRACE => return Err(BenchError::Late(GRACE.as_secs())),
+            Err(_) => {}
         }
     }
-    Ok(callers)
 }
 
 async fn one<C: Caller>(shared: Rc<Shared>, schedule: Rc<Option<Schedule>>, mut caller: C) -> C {
@@ -286,7 +283,7 @@ async fn one<C: Caller>(shared: Rc<Shared>, schedule: Rc<Option<Schedule>>, mut 
 }
 
 /// Watches the processes from the end of the warm-up to the end of the load.
-async fn watch(shared: Rc<Shared>, server: Option<Process>) -> Watched {
+async fn watch(shared: Rc<Shared>, server: Option<Process>) -> Result<Watched, BenchError> {
     let (own, nobody) = (Process::own(), Process::new(0));
     let process = server.as_ref().unwrap_or(&nobody);
     let mut over_time = Vec::new();
@@ -317,12 +314,13 @@ async fn watch(shared: Rc<Shared>, server: Option<Process>) -> Watched {
     }
     let end = end.unwrap_or_else(marks);
     look();
-    Watched {
+    let peak = server.as_ref().map(Process::peak).transpose()?;
+    Ok(Watched {
         spent: end.0.since(begin.0),
         own: end.1.since(begin.1).total(),
         moved: Moved { read: end.2.read - begin.2.read, written: end.2.written - begin.2.written },
-        memory: Memory { peak: process.peak(), over_time },
-    }
+        memory: peak.map(|peak| Memory { peak, over_time }),
+    })
 }
 
 impl Tally {
@@ -341,7 +339,8 @@ impl Tally {
             latency: latency(&self.latency),
             cpu: Some(Cpu { user: spent.user, system: spent.system, per_million_records }),
             generator_cpu_seconds: self.watched.own,
-            memory: Some(self.watched.memory.clone()),
+            generator_share: self.watched.own / seconds,
+            memory: self.watched.memory.clone(),
             refused: self.refused,
             unsent: self.unsent,
             errors: self.errors,

@@ -32,6 +32,9 @@ pub enum BenchError {
     /// A load or a scenario did not end in time.
     #[error("it did not end within {0} s")]
     Late(u64),
+    /// A signal ended the run.
+    #[error("the run was interrupted")]
+    Interrupted,
     /// What the scenario needs did not come about, e.g. a cold cache.
     #[error("{0}")]
     Conditions(String),

@@ -76,6 +76,22 @@ impl Ledger {
         Err(BenchError::ReadBack(format!("record {number} {wrong}")))
     }
 
+    /// All that were read are unread again.
+    pub fn unread(&self) {
+        let mut states = self.states.borrow_mut();
+        for state in states.iter_mut().filter(|state| **state == State::Read) {
+            *state = State::Acknowledged;
+        }
+    }
+
+    /// Another account of the same, in which none was read.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let copy = Self { states: Rc::new(RefCell::new(self.states.borrow().clone())) };
+        copy.unread();
+        copy
+    }
+
     /// How many were read, when every acknowledged record was; all are unread again then.
     ///
     /// # Errors
@@ -150,6 +166,15 @@ mod tests {
         }
         assert_eq!(ledger.close().unwrap(), 4);
         assert_eq!(ledger.taken(), 5);
+        ledger.read(1).unwrap();
+        let copy = ledger.copy();
+        for number in [0, 1, 2, 4] {
+            copy.read(number).unwrap();
+        }
+        assert_eq!(copy.close().unwrap(), 4);
+        assert!(ledger.read(1).is_err());
+        ledger.unread();
+        ledger.read(1).unwrap();
     }
 
     #[test]

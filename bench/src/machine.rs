@@ -25,6 +25,16 @@ pub fn this(dir: &Path) -> Machine {
     }
 }
 
+/// As many open files as the system allows: ten thousand connections want more than the usual limit. Whoever is started
+/// inherits it.
+pub fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let most = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }) {
+        eprintln!("millstream-bench: the limit on open files stays as it is: {error}");
+    }
+}
+
 /// The type of the file system that `dir` is on: that of the longest mount point above it, the last if there are two.
 fn file_system(mounts: &str, dir: &Path) -> Option<String> {
     let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<&str>>());

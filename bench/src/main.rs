@@ -89,7 +89,7 @@ struct Run {
     /// Interleaved rounds, instead of the set's (1, 5 or 5).
     #[arg(long)]
     rounds: Option<usize>,
-    /// Seconds that a load counts, instead of the set's (2, 2 or 5).
+    /// Seconds that a load counts, instead of the set's (2, 1.5 or 5).
     #[arg(long)]
     seconds: Option<f64>,
     /// The commit that is measured, for the record.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::error::BenchError;
+
 /// A process whose figures are read from /proc. Of one that is gone, all are 0.
 #[derive(Debug, Clone)]
 pub struct Process {
@@ -76,9 +78,14 @@ impl Process {
     }
 
     /// The most bytes that were ever resident (VmHWM).
-    #[must_use]
-    pub fn peak(&self) -> u64 {
-        field(&self.read("status"), "VmHWM:") * 1024
+    ///
+    /// # Errors
+    /// When the process is not there any more: 0 would keep to every goal.
+    pub fn peak(&self) -> Result<u64, BenchError> {
+        match field(&self.read("status"), "VmHWM:") {
+            0 => Err(BenchError::Conditions("the memory of the server cannot be read: it has ended".to_owned())),
+            kib => Ok(kib * 1024),
+        }
     }
 
     /// Bytes to and from the device.
@@ -114,6 +121,7 @@ mod tests {
         assert_eq!(field("rchar: 1\nread_bytes: 4096\n", "\nread_bytes:"), 4096);
         assert_eq!(field("", "VmHWM:"), 0);
         assert!(Process::own().resident() > 0);
-        assert!(Process::own().peak() >= Process::own().resident());
+        assert!(Process::own().peak().unwrap() >= Process::own().resident());
+        assert!(Process::new(0).peak().is_err());
     }
 }

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The version of this form; a reader refuses others.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Everything that one run measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub struct Results {
     pub absent: Vec<Absent>,
     /// What was measured, in the order of the run.
     pub scenarios: Vec<Scenario>,
+    /// Whether the run came to its end: tables of a part would look like those of the whole.
+    pub finished: bool,
 }
 
 /// The machine, as it describes itself.
@@ -119,6 +121,10 @@ pub struct Scenario {
     /// Set when the raw loop's spread, (most − least) / median over the rounds, exceeded 0.3: ratios to the device are
     /// worth nothing then, processor time per record is.
     pub device_unstable: bool,
+    /// At which size or in how many rounds it was measured, where that is less than its goals speak of, e.g. `2 of 10 GB`.
+    pub reduced: Option<String>,
+    /// [`Contestant::id`] of who could take part and was not measured in this set.
+    pub left_out: Vec<String>,
 }
 
 /// What one contestant or ceiling did in a load, a sample per round.
@@ -163,6 +169,8 @@ pub struct Sample {
     pub cpu: Option<Cpu>,
     /// The generator's own processor seconds within the counted time.
     pub generator_cpu_seconds: f64,
+    /// The same as a share of the one core that it can use.
+    pub generator_share: f64,
     /// The server's memory.
     pub memory: Option<Memory>,
     /// Requests that the server refused with a throttling error: neither successes nor errors.
@@ -266,8 +274,8 @@ pub struct Point {
 pub struct Goal {
     /// What was compared, e.g. `÷ min(raw, 0.6 × constant-answer server), bytes/s` or `p99 ms`.
     pub what: String,
-    /// What came out.
-    pub value: f64,
+    /// What came out; absent where nothing was measured.
+    pub value: Option<f64>,
     /// What is wanted.
     pub wanted: f64,
     /// Whether the value is to be at most (`true`) or at least (`false`) what is wanted.
@@ -341,7 +349,10 @@ mod tests {
                 curves: Vec::new(),
                 goals: Vec::new(),
                 device_unstable: false,
+                reduced: None,
+                left_out: Vec::new(),
             }],
+            finished: true,
         };
         let text = serde_json::to_string(&results).unwrap();
         assert_eq!(serde_json::from_str::<Results>(&text).unwrap(), results);

@@ -20,6 +20,8 @@ const SPACE: usize = 256 << 20;
 pub const PIECES: [usize; 3] = [512 << 10, 2 << 20, 4 << 20];
 /// The piece whose sync is t.
 pub const SMALL: usize = 16 << 10;
+/// The space of each of several files.
+const PARALLEL_SPACE: usize = 16 << 20;
 /// Bytes per read of a sequential reader.
 const READ: usize = 1 << 20;
 
@@ -74,6 +76,50 @@ impl Disk {
         let rate = done as f64 / started.elapsed().as_secs_f64();
         Ok(Sample { round, rate, bytes_per_second: rate * piece as f64, latency: latency(&taken), ..Sample::default() })
     }
+}
+
+/// Appends of `piece` bytes with fdatasync by as many threads as there are files, each to a file of its own of written space.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn parallel(dir: &Path, files: usize, piece: usize, time: Duration, round: usize) -> Result<Sample, BenchError> {
+    let mut spaces = Vec::with_capacity(files);
+    for index in 0..files {
+        let file =
+            OpenOptions::new().create(true).truncate(true).write(true).open(dir.join(format!("file-{index}")))?;
+        file.write_all_at(&vec![0; PARALLEL_SPACE], 0)?;
+        file.sync_all()?;
+        spaces.push(file);
+    }
+    let noise = {
+        let mut noise = vec![0; piece];
+        Random::new(2).fill(&mut noise);
+        noise
+    };
+    let started = Instant::now();
+    let append = |file: &File| -> std::io::Result<u64> {
+        let (mut done, mut at) = (0, 0);
+        while started.elapsed() < time {
+            if at + piece > PARALLEL_SPACE {
+                at = 0;
+            }
+            file.write_all_at(&noise, at as u64)?;
+            file.sync_data()?;
+            at += piece;
+            done += 1;
+        }
+        Ok(done)
+    };
+    let done = std::thread::scope(|scope| {
+        let threads: Vec<_> = spaces.iter().map(|file| scope.spawn(|| append(file))).collect();
+        threads.into_iter().try_fold(0, |all, thread| {
+            let done = thread.join().map_err(|_| std::io::Error::other("a thread of the raw loop broke off"))?;
+            done.map(|done| all + done)
+        })
+    })?;
+    let rate = done as f64 / started.elapsed().as_secs_f64();
+    std::fs::remove_dir_all(dir)?;
+    Ok(Sample { round, rate, bytes_per_second: rate * piece as f64, ..Sample::default() })
 }
 
 impl Drop for Disk {
@@ -196,6 +242,14 @@ pub fn read_through(dir: &Path, round: usize) -> Result<Sample, BenchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_are_appended_to_at_once() {
+        let dir = std::env::temp_dir().join(format!("millstream-bench-parallel-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let sample = parallel(&dir, 2, 4096, Duration::from_millis(50), 3).unwrap();
+        assert!(sample.round == 3 && sample.rate > 0.0 && !dir.exists());
+    }
 
     #[test]
     fn what_was_read_is_seen_in_the_cache() {

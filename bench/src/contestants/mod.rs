@@ -35,6 +35,7 @@ pub struct Contestant {
     about: results::Contestant,
     program: PathBuf,
     abilities: &'static [Ability],
+    slow: bool,
     command: fn(&Path, &Path, u16) -> ServerCommand,
 }
 
@@ -47,6 +48,7 @@ impl Contestant {
             about: about("millstream", "Millstream", Role::Subject, "fdatasync before the answer"),
             program: program.to_owned(),
             abilities: &[Cbor, Http2, FanOut, LargeRecords, Restart],
+            slow: false,
             command: |program, dir, _| {
                 let more = ["--limits", "none", "--transition-delay", "0ms", "--log-level", "warn"];
                 ServerCommand::millstream(program, &dir.join("data"), &dir.join("millstream.log"), &more)
@@ -67,6 +69,7 @@ impl Contestant {
             about: results::Contestant { version: version.map(str::to_owned), ..about },
             program: program.to_owned(),
             abilities: peer.abilities,
+            slow: peer.slow,
             command: peer.command,
         })
     }
@@ -87,6 +90,12 @@ impl Contestant {
     #[must_use]
     pub fn is_subject(&self) -> bool {
         self.about.role == Role::Subject
+    }
+
+    /// Whether it takes so little, and writes so much for it, that it is measured only where a goal names it.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        self.slow
     }
 
     /// Whether it can do that.

@@ -16,6 +16,8 @@ pub(super) struct Peer {
     pub(super) name: &'static str,
     pub(super) keeps: &'static str,
     pub(super) abilities: &'static [Ability],
+    /// See [`super::Contestant::is_slow`].
+    pub(super) slow: bool,
     /// The command of a program, with its files under a directory, on a port of its own.
     pub(super) command: fn(&Path, &Path, u16) -> ServerCommand,
 }
@@ -31,6 +33,7 @@ pub(super) const ALL: &[Peer] = &[
         name: "ferrokinesis",
         keeps: MEMORY,
         abilities: &[Cbor, Http2, FanOut],
+        slow: false,
         command: |program, dir, port| ferrokinesis(program, dir, port, &[]),
     },
     Peer {
@@ -38,6 +41,8 @@ pub(super) const ALL: &[Peer] = &[
         name: "ferrokinesis `--state-dir`",
         keeps: "a log of its own on disk",
         abilities: &[Cbor, Http2, FanOut, Restart],
+        // It writes gigabytes for some ten thousand records.
+        slow: true,
         command: |program, dir, port| {
             let state = dir.join("state").display().to_string();
             ferrokinesis(program, dir, port, &["--state-dir", &state])
@@ -49,6 +54,7 @@ pub(super) const ALL: &[Peer] = &[
         keeps: MEMORY,
         // Its answers in CBOR break off after 16 KiB.
         abilities: &[],
+        slow: false,
         command: |program, dir, port| {
             let program_and_port = [&*program.display().to_string(), "--port", &port.to_string()];
             let more = ["--createStreamMs", "0", "--shardLimit", "1000000"];
@@ -61,6 +67,7 @@ pub(super) const ALL: &[Peer] = &[
         keeps: MEMORY,
         // It sends more over HTTP/2 than it was allowed to, and takes records above 1 MiB only after UpdateMaxRecordSize.
         abilities: &[Cbor],
+        slow: false,
         command: |program, dir, port| {
             // It reads a certificate from where it is started, and its settings from the environment.
             let home = program.parent().map(|home| home.display().to_string()).unwrap_or_default();
@@ -81,6 +88,7 @@ pub(super) const ALL: &[Peer] = &[
         name: "moto",
         keeps: MEMORY,
         abilities: &[LargeRecords],
+        slow: false,
         command: |program, dir, port| at(&program.display().to_string(), &["--port", &port.to_string()], dir, port),
     },
 ];

@@ -37,13 +37,16 @@ pub struct Render {
 /// Renders.
 ///
 /// # Errors
-/// When the results are of another form, or a file cannot be read or written.
+/// When the results are of another form or of a run that was broken off, or a file cannot be read or written.
 pub fn run(arguments: &Render) -> Result<(), BenchError> {
     let results = read(&arguments.json)?;
     let Some(docs) = &arguments.docs else {
         println!("{}", tables::markdown(&results, &[]));
         return Ok(());
     };
+    if !results.finished {
+        return Err(BenchError::Report("the run did not come to its end, so documents stay as they are".to_owned()));
+    }
     let plots = plots::all(&results);
     write_into(&docs.join("performance.md"), &tables::markdown(&results, &plots))?;
     let folder = docs.join("plots");

@@ -42,6 +42,7 @@ pub fn markdown(results: &Results, plots: &[Plot]) -> String {
         text.push_str(&comparison(results, group));
         text.push_str(&figures(results, &scenarios));
         text.push_str(&curves(&scenarios));
+        text.push_str(&sizes(&scenarios));
         text.push_str(&notes(&scenarios));
         text.push_str(&details(results, &scenarios));
     }
@@ -100,7 +101,8 @@ fn comparison(results: &Results, group: &str) -> String {
     for row in &rows {
         let Some(ours) = row.of(SUBJECT) else { continue };
         let unstable = if row.scenario.device_unstable { " (device unstable)" } else { "" };
-        let _ = write!(text, "| {}{unstable} | {} ", row.title(), rate(ours));
+        let at = row.scenario.reduced.as_ref().map_or(String::new(), |at| format!(" ({at})"));
+        let _ = write!(text, "| {}{at}{unstable} | {} ", row.title(), rate(ours));
         let _ = write!(text, "| {} ", one(ours, |sample| Some(sample.bytes_per_second / 1e6), number));
         let _ = write!(text, "| {} | {} |", latency(ours), one(ours, cpu, number));
         for who in &others {
@@ -108,6 +110,7 @@ fn comparison(results: &Results, group: &str) -> String {
                 Some(Standing::Ratio(value)) => ratio(value),
                 Some(Standing::Failed) => "failed".to_owned(),
                 Some(Standing::NotOffered) => "not offered".to_owned(),
+                Some(Standing::LeftOut) => "not measured".to_owned(),
                 None => String::new(),
             };
             let _ = write!(text, " {cell} |");
@@ -181,6 +184,17 @@ fn curves(scenarios: &[&Scenario]) -> String {
     text
 }
 
+/// At which sizes scenarios were measured that have no rows to say it.
+fn sizes(scenarios: &[&Scenario]) -> String {
+    let mut text = String::new();
+    for scenario in scenarios.iter().filter(|scenario| scenario.measured.is_empty()) {
+        if let Some(at) = &scenario.reduced {
+            let _ = write!(text, "\n**{}** was measured at {at}.\n", scenario.name);
+        }
+    }
+    text
+}
+
 /// What is worth knowing; a note that several scenarios share stands once.
 fn notes(scenarios: &[&Scenario]) -> String {
     let mut said = BTreeSet::new();
@@ -212,7 +226,7 @@ fn details(results: &Results, scenarios: &[&Scenario]) -> String {
                 one(measured, tail, ratio),
                 one(measured, cpu, number)
             );
-            let generator = |sample: &Sample| Some(sample.generator_cpu_seconds).filter(|seconds| *seconds > 0.0);
+            let generator = |sample: &Sample| Some(sample.generator_share * 100.0).filter(|share| *share > 0.0);
             let _ = write!(text, "| {} ", one(measured, generator, number));
             let peak = |sample: &Sample| sample.memory.as_ref().map(|memory| memory.peak as f64);
             let _ = writeln!(
@@ -227,7 +241,7 @@ fn details(results: &Results, scenarios: &[&Scenario]) -> String {
         true => text,
         false => format!(
             "\n<details><summary>All figures, of everyone</summary>\n\n\
-             | load | who | rate | MB/s | p50 / p99 ms | p99.9 ms | CPU s per million records | generator's CPU s | peak memory | |\n\
+             | load | who | rate | MB/s | p50 / p99 ms | p99.9 ms | CPU s per million records | generator's % of its core | peak memory | |\n\
              |---|---|---|---|---|---|---|---|---|---|\n{text}\n</details>\n"
         ),
     }
@@ -262,9 +276,9 @@ fn goals(results: &Results) -> String {
                 "| {} | {} | {} | {sign} {} | {} |",
                 scenario.name,
                 goal.what,
-                ratio(goal.value),
+                goal.value.map_or("–".to_owned(), ratio),
                 ratio(goal.wanted),
-                verdict(goal)
+                verdict(goal, scenario.reduced.as_deref())
             );
         }
     }
@@ -274,13 +288,18 @@ fn goals(results: &Results) -> String {
     }
 }
 
-fn verdict(goal: &Goal) -> String {
+/// What came out, and at which size, where that is less than the goal speaks of.
+fn verdict(goal: &Goal, reduced: Option<&str>) -> String {
     let verdict = match goal.met {
         Some(true) => "met",
         Some(false) => "**not met**",
         None => "not judged",
     };
-    if goal.note.is_empty() { verdict.to_owned() } else { format!("{verdict}: {}", goal.note) }
+    let verdict = match (goal.met, reduced) {
+        (Some(_), Some(at)) => format!("{verdict} at {at}"),
+        _ => verdict.to_owned(),
+    };
+    if goal.note.is_empty() { verdict } else { format!("{verdict}: {}", goal.note) }
 }
 
 fn name<'a>(results: &'a Results, id: &'a str) -> &'a str {

@@ -56,7 +56,7 @@ fn results() -> Results {
     ];
     puts.goals = vec![Goal {
         what: "÷ ferrokinesis (memory)".to_owned(),
-        value: 4.0,
+        value: Some(4.0),
         wanted: 14.0,
         at_most: false,
         met: Some(false),
@@ -92,6 +92,7 @@ fn results() -> Results {
         ],
         absent: vec![Absent { id: "kinesis-local".to_owned(), reason: "npm is not installed".to_owned() }],
         scenarios: vec![puts, idle, shards],
+        finished: true,
     }
 }
 
@@ -125,6 +126,29 @@ fn a_peer_that_takes_part_in_some_loads_of_a_group_does_not_offer_the_others() {
     let text = tables::markdown(&results, &[]);
     let row = text.lines().find(|line| line.starts_with("| CBOR")).unwrap();
     assert!(row.ends_with("| not offered | not offered |  |"), "{row}");
+}
+
+#[test]
+fn goals_say_at_which_size_they_were_judged_and_what_is_missing() {
+    let mut results = results();
+    let puts = &mut results.scenarios[0];
+    puts.reduced = Some("3 of 5 rounds".to_owned());
+    puts.left_out = vec!["kinesalite".to_owned()];
+    puts.goals.push(crate::goals::at_least("÷ kinesalite", None, 2.0));
+    results.scenarios[1].reduced = Some("2 of 10 GB".to_owned());
+    let mut cbor = scenario("put-cbor", "put", "CBOR");
+    cbor.measured = vec![measured("millstream", "", &[2000.0]), measured("kinesalite", "", &[1.0])];
+    results.scenarios.push(cbor);
+    let text = tables::markdown(&results, &[]);
+    for part in [
+        "| ÷ ferrokinesis (memory) | 4.00 | ≥ 14.0 | **not met** at 3 of 5 rounds |",
+        "| ÷ kinesalite | – | ≥ 2.00 | not judged: no figure |",
+        "| PutRecord 1 KB, 16 connections (3 of 5 rounds) |",
+        "| not measured |",
+        "**Memory, idle** was measured at 2 of 10 GB.",
+    ] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
 }
 
 #[test]

@@ -49,6 +49,8 @@ pub enum Standing {
     Failed,
     /// It does not offer what is asked for.
     NotOffered,
+    /// It could take part, and was left out of this set.
+    LeftOut,
 }
 
 /// The loads of a group in which Millstream took part.
@@ -84,6 +86,11 @@ impl<'a> Row<'a> {
         (ours.records_per_second > 0.0).then(|| ours.bytes_per_second / ours.records_per_second)
     }
 
+    /// Whether a contestant has any part in the scenario.
+    fn takes_part(&self, who: &str) -> bool {
+        self.scenario.measured.iter().any(|measured| measured.who == who)
+    }
+
     /// A contestant's rates in records per second. The raw append loop is the best of its large pieces.
     fn rates(&self, who: &str) -> Vec<f64> {
         let Some(record) = self.record_bytes() else { return Vec::new() };
@@ -116,14 +123,15 @@ impl<'a> Row<'a> {
         let failed = self.of(&who.id).is_some_and(|row| !row.failures.is_empty());
         match who.role {
             _ if failed => Some(Standing::Failed),
-            Role::Peer if self.of(&who.id).is_none() => Some(Standing::NotOffered),
+            Role::Peer if self.scenario.left_out.contains(&who.id) => Some(Standing::LeftOut),
+            Role::Peer if !self.takes_part(&who.id) => Some(Standing::NotOffered),
             _ => None,
         }
     }
 }
 
 fn best_of_raw(scenario: &Scenario) -> Option<&Measured> {
-    let (best, _) = raw(scenario)?;
+    let best = raw(scenario)?.median;
     let is_best = |row: &&Measured| median(&row.values(|sample| Some(sample.bytes_per_second))) == best;
     scenario.measured.iter().filter(|row| row.who == RAW).find(is_best)
 }

@@ -11,15 +11,15 @@ use serde_json::json;
 use crate::callers::{Moments, Putter, Way};
 use crate::client::{Client, Protocol, http2};
 use crate::contestants::{Ability, Contestant};
-use crate::context::{Context, SHARDS, STREAM};
+use crate::context::{Context, Field, SHARDS, STREAM};
 use crate::engine::{Load, Until, latency, run};
 use crate::error::BenchError;
-use crate::goals::{SUBJECT, at_most, middle, p50, p99, row};
+use crate::goals::{SUBJECT, at_most, few_rounds, middle, p50, p99, reduced, row};
 use crate::ledger::{Deliveries, Ledger};
 use crate::pace::Pace;
 use crate::payload::{Payload, Shape};
 use crate::requests::{Codec, Operation};
-use crate::results::{Failure, Measured, Sample, Scenario};
+use crate::results::{Measured, Sample, Scenario};
 use crate::scenarios::empty;
 use crate::scenarios::put::say;
 use crate::subscription::{Event, Subscription};
@@ -31,7 +31,7 @@ const RATE: f64 = 5000.0;
 /// Connections that put.
 const PUTTERS: usize = 64;
 /// How long consumers may take to receive what was put when puts have ended.
-const DELIVERY_LIMIT: Duration = Duration::from_secs(20);
+const DELIVERY_LIMIT: Duration = Duration::from_secs(10);
 /// The windows of subscriptions: wide enough not to hold anything up.
 const WINDOW: u32 = 16 << 20;
 
@@ -70,30 +70,31 @@ impl FanOut {
             "{RATE:.0} PutRecord/s of 1 KB at a constant rate over {PUTTERS} connections; latency from the intended moment \
              of the put to the delivery of the event to each consumer; every consumer is checked to receive every record once."
         ));
-        for who in context.contestants.iter().filter(|who| who.can(Ability::FanOut)) {
-            let mut puts = row(who.id(), "puts", "requests");
-            let mut deliveries = row(who.id(), "deliveries", "records");
-            for round in 1..=context.rounds {
-                match self.round(context, who, round).await {
-                    Ok((put, delivered)) => {
-                        say(&format!("{} (puts)", self.name), round, who.id(), &put);
-                        say(&format!("{} (deliveries)", self.name), round, who.id(), &delivered);
-                        puts.samples.push(put);
-                        deliveries.samples.push(delivered);
-                    }
-                    Err(error) => {
-                        println!("{}, round {round}: {} failed: {error}", self.name, who.id());
-                        deliveries.failures.push(Failure { round, reason: error.to_string() });
-                    }
-                }
+        let can = |who: &Contestant| who.can(Ability::FanOut);
+        let contestants = context.field(Field::Fast, can);
+        scenario.left_out = context.left_out(Field::Fast, can);
+        let rounds = context.fewer_rounds();
+        scenario.reduced = reduced([few_rounds(rounds)]);
+        let mut rows: Vec<[Measured; 2]> = contestants
+            .iter()
+            .map(|who| [row(who.id(), "deliveries", "records"), row(who.id(), "puts", "requests")])
+            .collect();
+        for round in 1..=rounds {
+            for (who, [deliveries, puts]) in contestants.iter().zip(&mut rows) {
+                let work = self.round(context, who, round);
+                let Some((put, delivered)) = context.attempt(self.name, deliveries, round, work).await else {
+                    continue;
+                };
+                say(&format!("{} (puts)", self.name), round, who.id(), &put);
+                say(&format!("{} (deliveries)", self.name), round, who.id(), &delivered);
+                puts.samples.push(put);
+                deliveries.samples.push(delivered);
             }
-            scenario.measured.extend::<[Measured; 2]>([deliveries, puts]);
         }
+        scenario.measured.extend(rows.into_iter().flatten());
         let of = |of: fn(&Sample) -> Option<f64>| middle(&scenario, SUBJECT, "deliveries", of);
-        let mut goals = Vec::new();
-        goals.extend(of(p50).map(|value| at_most("p50 ms", value, 2.0)));
-        goals.extend(of(p99).map(|value| at_most("p99 ms", value, 10.0)));
-        scenario.goals = goals;
+        let goals = [at_most("p50 ms", of(p50), 2.0), at_most("p99 ms", of(p99), 10.0)];
+        scenario.goals = goals.map(|goal| goal.of(&scenario, &[(SUBJECT, "deliveries")])).to_vec();
         Ok(scenario)
     }
 

@@ -44,6 +44,12 @@ enum Kind {
 }
 
 impl Entry {
+    /// Whether it is made of rounds, each with a limit of its own.
+    #[must_use]
+    pub fn in_rounds(&self) -> bool {
+        !matches!(self.kind, Kind::Start(_) | Kind::Timestamp)
+    }
+
     /// Runs it.
     ///
     /// # Errors
@@ -125,6 +131,8 @@ pub fn empty(id: &str, group: &str, name: &str) -> Scenario {
         curves: Vec::new(),
         goals: Vec::new(),
         device_unstable: false,
+        reduced: None,
+        left_out: Vec::new(),
     }
 }
 

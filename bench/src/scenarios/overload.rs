@@ -10,12 +10,12 @@ use crate::client::{Client, Protocol};
 use crate::context::{Context, Running, SHARDS, STREAM};
 use crate::engine::{Load, Tally, Until, run};
 use crate::error::BenchError;
-use crate::goals::{SUBJECT, at_least, at_most, middle, p99, rate, row};
+use crate::goals::{SUBJECT, at_least, at_most, bytes, cpu, few_rounds, middle, over, p99, rate, reduced, row};
 use crate::ledger::Ledger;
 use crate::pace::Pace;
 use crate::payload::{Payload, Shape};
 use crate::requests::{Codec, Operation};
-use crate::results::{Failure, Sample, Scenario};
+use crate::results::{Figure, Sample, Scenario, median};
 use crate::scenarios::catch_up::{FILL, SHAPE as READ_SHAPE, fill};
 use crate::scenarios::empty;
 use crate::scenarios::put::say;
@@ -28,6 +28,8 @@ const BEST: usize = 64;
 const FLOOD: usize = 2000;
 /// What the reader of the mixed load reads.
 const READ_BYTES: u64 = 1 << 30;
+/// The loads of readers and writers.
+const PARTS: [&str; 4] = ["writes alone", "reads alone", "writes beside reads", "reads beside writes"];
 
 /// Ten times what the server takes at its best.
 ///
@@ -41,9 +43,10 @@ pub async fn flood(context: &Context, id: &str, name: &str) -> Result<Scenario, 
          counts from the intended moment, which is at most 2 ms before the sending."
     ));
     let who = context.subject()?;
+    scenario.reduced = reduced([few_rounds(context.rounds)]);
     let (mut best, mut flood) = (row(SUBJECT, "at its best", "requests"), row(SUBJECT, "flood", "requests"));
     for round in 1..=context.rounds {
-        let measured = async {
+        let work = async {
             let running = context.start_with(who, SHARDS).await?;
             let sample = puts(context, &running, BEST, Pace::Closed, round).await?;
             running.end()?;
@@ -51,36 +54,57 @@ pub async fn flood(context: &Context, id: &str, name: &str) -> Result<Scenario, 
             let pace = Pace::Flood { per_second: sample.rate * 10.0 };
             let flooded = puts(context, &running, FLOOD, pace, round).await?;
             running.end()?;
-            Ok::<_, BenchError>((sample, flooded))
+            Ok((sample, flooded))
         };
-        match measured.await {
-            Ok((sample, flooded)) => {
-                say(&format!("{name}, at its best"), round, SUBJECT, &sample);
-                say(&format!("{name}, flood"), round, SUBJECT, &flooded);
-                println!("   {} refused, {} not sent, {} errors", flooded.refused, flooded.unsent, flooded.errors);
-                best.samples.push(sample);
-                flood.samples.push(flooded);
-            }
-            Err(error) => {
-                println!("{name}, round {round}: failed: {error}");
-                flood.failures.push(Failure { round, reason: error.to_string() });
-            }
+        let Some((sample, flooded)) = context.attempt(name, &mut flood, round, work).await else { continue };
+        say(&format!("{name}, at its best"), round, SUBJECT, &sample);
+        say(&format!("{name}, flood"), round, SUBJECT, &flooded);
+        println!("   {} refused, {} not sent, {} errors", flooded.refused, flooded.unsent, flooded.errors);
+        best.samples.push(sample);
+        flood.samples.push(flooded);
+    }
+    let seconds = context.time.as_secs_f64();
+    let pairs = || best.samples.iter().zip(&flood.samples);
+    let sent = pairs().map(|(best, flood)| sent_per_second(flood, seconds) / best.rate).collect::<Vec<f64>>();
+    let per_refusal = pairs().filter_map(|(best, flood)| cpu_per_refusal(best, flood)).collect::<Vec<f64>>();
+    let offered = median(&sent);
+    for (name, unit, samples) in
+        [("requests sent ÷ best rate", "", sent), ("processor time per refusal", "µs", per_refusal)]
+    {
+        if !samples.is_empty() {
+            let (name, unit) = (name.to_owned(), unit.to_owned());
+            scenario.figures.push(Figure { who: SUBJECT.to_owned(), name, unit, samples });
         }
     }
     scenario.measured = vec![best, flood];
     let of = |part: &str, of: fn(&Sample) -> Option<f64>| middle(&scenario, SUBJECT, part, of);
-    let mut goals = Vec::new();
-    if let (Some(best), Some(flooded)) = (of("at its best", rate), of("flood", rate)) {
-        goals.push(at_least("useful throughput ÷ best", flooded / best, 0.8));
-    }
-    goals.extend(of("flood", p99).map(|value| at_most("p99 of accepted requests, ms", value, 1000.0)));
-    goals.extend(
-        of("flood", |sample| sample.memory.as_ref().map(|memory| memory.peak as f64))
-            .map(|peak| at_most("peak resident memory, bytes", peak, 300e6)),
-    );
-    goals.extend(of("flood", |sample| Some(sample.errors as f64)).map(|errors| at_most("other errors", errors, 0.0)));
-    scenario.goals = goals;
+    let useful = at_least("useful throughput ÷ best", over(of("flood", rate), of("at its best", rate)), 0.8);
+    let note = match offered.is_finite() {
+        true => format!("{offered:.1} × the best rate was sent; for the rest no connection was free"),
+        false => "nothing was sent".to_owned(),
+    };
+    let useful = useful.of(&scenario, &[(SUBJECT, "flood"), (SUBJECT, "at its best")]).noted(&note);
+    let slowest = at_most("p99 of accepted requests, ms", of("flood", p99), 1000.0);
+    let errors = of("flood", |sample| Some(sample.errors as f64));
+    let errors = at_most("answers that are neither good nor the API's refusals", errors, 0.0);
+    scenario.goals =
+        vec![useful, slowest.of(&scenario, &[(SUBJECT, "flood")]), errors.of(&scenario, &[(SUBJECT, "flood")])];
     Ok(scenario)
+}
+
+/// Requests of a flood that went out, whatever the answer.
+fn sent_per_second(flood: &Sample, seconds: f64) -> f64 {
+    flood.rate + (flood.refused + flood.errors) as f64 / seconds
+}
+
+/// Microseconds of the server per refusal: what is left of its time when each good request took what it takes at the best.
+fn cpu_per_refusal(best: &Sample, flood: &Sample) -> Option<f64> {
+    let spent = flood.cpu.as_ref().map(|cpu| cpu.user + cpu.system)?;
+    let all = cpu(flood)?;
+    // One request is one record.
+    let good = spent / all * 1e6;
+    (flood.refused > 0)
+        .then(|| (spent - good * cpu(best).unwrap_or_default() / 1e6).max(0.0) / flood.refused as f64 * 1e6)
 }
 
 async fn puts(
@@ -107,39 +131,21 @@ async fn puts(
 /// Readers and writers alone and beside each other.
 ///
 /// # Errors
-/// When something is answered wrongly.
+/// None: rounds that fail are failures in their rows.
 pub async fn mixed(context: &Context, id: &str, name: &str) -> Result<Scenario, BenchError> {
     let mut scenario = empty(id, "overload", name);
     scenario.notes.push(
-        "Writers: PutRecords 500 × 1 KB over 4 connections into one stream. Readers: catch-up of another stream's 1 GiB, again and \
-         again, one connection per shard. Each alone, then both at once, for the same time. All share two cores and the \
+        "Writers: PutRecords 500 × 1 KB over 4 connections into one stream. Readers: catch-up of another stream, again and again, one connection per shard. Each alone, then both at once, for the same time. All share two cores and the \
          generator's thread."
             .to_owned(),
     );
-    let mut rows = [
-        row(SUBJECT, "writes alone", "requests"),
-        row(SUBJECT, "reads alone", "requests"),
-        row(SUBJECT, "writes beside reads", "requests"),
-        row(SUBJECT, "reads beside writes", "requests"),
-    ];
-    for round in 1..=context.rounds {
-        let running = context.start_with(context.subject()?, SHARDS).await?;
-        Kinesis::open(&running.endpoint).await?.create_stream("other", SHARDS).await?;
-        let payload = Payload::new(READ_SHAPE);
-        let records = context.set.pick(READ_BYTES / 4, READ_BYTES, READ_BYTES) / READ_SHAPE.record_bytes as u64;
-        fill(&running, STREAM, &payload, &Ledger::default(), records).await?;
-        let ledger = Ledger::default();
-        let writes = write(context, &running, &payload, &ledger).await?;
-        let reads = read(context, &running, &payload).await?;
-        // Both futures are driven by this one: neither needs a task of its own.
-        let beside = {
-            let (running, payload, ledger) = (&running, &payload, &ledger);
-            both(write(context, running, payload, ledger), read(context, running, payload)).await
-        };
-        let (writes_beside, reads_beside) = (beside.0?, beside.1?);
-        read_back(&running.endpoint, "other", &payload, &ledger).await?;
-        running.end()?;
-        for (measured, tally) in rows.iter_mut().zip([writes, reads, writes_beside, reads_beside]) {
+    let rounds = context.fewer_rounds();
+    scenario.reduced = reduced([few_rounds(rounds)]);
+    let mut rows = PARTS.map(|part| row(SUBJECT, part, "requests"));
+    for round in 1..=rounds {
+        let work = mixed_round(context);
+        let Some(tallies) = context.attempt(name, &mut rows[0], round, work).await else { continue };
+        for (measured, tally) in rows.iter_mut().zip(tallies) {
             let mut sample = tally.sample(round);
             if measured.part.contains("beside")
                 && let Some(cpu) = &mut sample.cpu
@@ -152,16 +158,37 @@ pub async fn mixed(context: &Context, id: &str, name: &str) -> Result<Scenario, 
         }
     }
     scenario.measured = rows.to_vec();
-    let of = |part: &str| middle(&scenario, SUBJECT, part, |sample| Some(sample.bytes_per_second));
-    let mut goals = Vec::new();
-    for (beside, alone) in [("writes beside reads", "writes alone"), ("reads beside writes", "reads alone")] {
-        if let (Some(shared), Some(own)) = (of(beside), of(alone)) {
-            // Two loads that want everything have half each; less than half of that would be starving.
-            goals.push(at_least(&format!("{beside} ÷ alone, bytes"), shared / own, 0.25));
-        }
-    }
-    scenario.goals = goals;
+    let of = |part: &str| middle(&scenario, SUBJECT, part, bytes);
+    let [writes, reads, writes_beside, reads_beside] = PARTS;
+    // Two loads that want everything have half each; less than half of that would be starving.
+    let goals = [(writes_beside, writes), (reads_beside, reads)].map(|(beside, alone)| {
+        let goal = at_least(&format!("{beside} ÷ alone, bytes"), over(of(beside), of(alone)), 0.25);
+        goal.of(&scenario, &[(SUBJECT, beside), (SUBJECT, alone)])
+    });
+    scenario.goals = goals.to_vec();
     Ok(scenario)
+}
+
+/// The four loads of a round, in the order of [`PARTS`].
+async fn mixed_round(context: &Context) -> Result<[Tally; 4], BenchError> {
+    let running = context.start_with(context.subject()?, SHARDS).await?;
+    Kinesis::open(&running.endpoint).await?.create_stream("other", SHARDS).await?;
+    let payload = Payload::new(READ_SHAPE);
+    let records = context.set.pick(READ_BYTES / 4, READ_BYTES / 2, READ_BYTES) / READ_SHAPE.record_bytes as u64;
+    fill(&running, STREAM, &payload, &Ledger::default(), records).await?;
+    running.settle().await;
+    let ledger = Ledger::default();
+    let writes = write(context, &running, &payload, &ledger).await?;
+    let reads = read(context, &running, &payload).await?;
+    // Both futures are driven by this one: neither needs a task of its own.
+    let beside = {
+        let (running, payload, ledger) = (&running, &payload, &ledger);
+        both(write(context, running, payload, ledger), read(context, running, payload)).await
+    };
+    let tallies = [writes, reads, beside.0?, beside.1?];
+    read_back(&running.endpoint, "other", &payload, &ledger).await?;
+    running.end()?;
+    Ok(tallies)
 }
 
 async fn write(

@@ -12,15 +12,15 @@ use crate::answers;
 use crate::callers::{Moments, Putter, Way};
 use crate::client::{Client, Protocol};
 use crate::contestants::Contestant;
-use crate::context::{Context, SHARDS, STREAM};
+use crate::context::{Context, Field, SHARDS, STREAM};
 use crate::engine::{Called, Caller, Load, Until, latency, run};
 use crate::error::BenchError;
-use crate::goals::{SUBJECT, at_most, middle, p99, row};
+use crate::goals::{SUBJECT, at_most, few_rounds, middle, p99, reduced, row};
 use crate::ledger::{Deliveries, Ledger};
 use crate::pace::Pace;
 use crate::payload::{Payload, Shape};
 use crate::requests::{Codec, Operation, get_records_body};
-use crate::results::{Failure, Figure, Sample, Scenario};
+use crate::results::{Figure, Measured, Sample, Scenario};
 use crate::scenarios::empty;
 use crate::scenarios::put::say;
 
@@ -46,32 +46,36 @@ pub async fn scenario(context: &Context) -> Result<Scenario, BenchError> {
          to the poll that holds it: of an ideal server it is spread evenly between 0 and {} ms.",
         EVERY.as_millis()
     ));
-    for who in &context.contestants {
-        let mut polls = row(who.id(), "deliveries", "records");
-        let mut missed =
-            Figure { who: who.id().to_owned(), name: MISSED.to_owned(), unit: String::new(), samples: vec![] };
-        for round in 1..=context.rounds {
-            match one_round(context, who, round).await {
-                Ok((sample, late)) => {
-                    say(NAME, round, who.id(), &sample);
-                    polls.samples.push(sample);
-                    missed.samples.push(late as f64);
-                }
-                Err(error) => {
-                    println!("{NAME}, round {round}: {} failed: {error}", who.id());
-                    polls.failures.push(Failure { round, reason: error.to_string() });
-                }
-            }
+    let contestants = context.field(Field::Fast, |_| true);
+    scenario.left_out = context.left_out(Field::Fast, |_| true);
+    let rounds = context.fewer_rounds();
+    scenario.reduced = reduced([few_rounds(rounds)]);
+    let figure = |who: &Contestant| Figure {
+        who: who.id().to_owned(),
+        name: MISSED.to_owned(),
+        unit: String::new(),
+        samples: Vec::new(),
+    };
+    let mut rows: Vec<(Measured, Figure)> =
+        contestants.iter().map(|who| (row(who.id(), "deliveries", "records"), figure(who))).collect();
+    for round in 1..=rounds {
+        for (who, (polls, missed)) in contestants.iter().zip(&mut rows) {
+            let work = one_round(context, who, round);
+            let Some((sample, late)) = context.attempt(NAME, polls, round, work).await else { continue };
+            say(NAME, round, who.id(), &sample);
+            polls.samples.push(sample);
+            missed.samples.push(late as f64);
         }
+    }
+    let ours = rows.iter().find(|(polls, _)| polls.who == SUBJECT);
+    let most = ours.and_then(|(_, missed)| missed.samples.iter().copied().reduce(f64::max));
+    for (polls, missed) in rows {
         scenario.measured.push(polls);
-        if who.is_subject() {
-            let most = missed.samples.iter().copied().fold(0.0, f64::max);
-            scenario.goals.push(at_most(MISSED, most, 0.0));
-        }
         scenario.figures.push(missed);
     }
-    let ours = middle(&scenario, SUBJECT, "deliveries", p99 as fn(&Sample) -> Option<f64>);
-    scenario.goals.extend(ours.map(|value| at_most("p99 ms", value, EVERY.as_secs_f64() * 1000.0 + 10.0)));
+    let slowest = middle(&scenario, SUBJECT, "deliveries", p99);
+    let goals = [at_most(MISSED, most, 0.0), at_most("p99 ms", slowest, EVERY.as_secs_f64() * 1000.0 + 10.0)];
+    scenario.goals = goals.map(|goal| goal.of(&scenario, &[(SUBJECT, "deliveries")])).to_vec();
     Ok(scenario)
 }
 

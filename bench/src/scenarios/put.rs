@@ -6,17 +6,18 @@ use crate::callers::{Putter, Way, read_back};
 use crate::ceilings::{constant, disk};
 use crate::client::{Client, Protocol};
 use crate::contestants::{Ability, Contestant};
-use crate::context::{Context, Running, SHARDS, STREAM};
+use crate::context::{Context, Field, Running, SHARDS, STREAM};
 use crate::engine::{Load, Tally, Until, run};
 use crate::error::BenchError;
 use crate::goals::{
-    CONSTANT, RAW, SUBJECT, UNSTABLE_NOTE, at_least, at_most, bytes, if_so, middle, p50, p99, rate, raw, row,
+    CONSTANT, RAW, SUBJECT, against_raw, at_least, at_most, bytes, few_rounds, if_so, middle, over, p50, p99, rate,
+    raw, reduced, row,
 };
 use crate::ledger::Ledger;
 use crate::pace::Pace;
 use crate::payload::{Payload, Shape};
 use crate::requests::{Codec, Operation};
-use crate::results::{Failure, Goal, Measured, Sample, Scenario};
+use crate::results::{Goal, Measured, Sample, Scenario};
 use crate::scenarios::empty;
 
 /// How long the raw loop runs with each piece.
@@ -77,35 +78,45 @@ impl Puts {
             && (self.shape.counted_bytes() <= KIB * KIB || who.can(Ability::LargeRecords))
     }
 
+    /// Who takes part in the smaller sets: the slow one where a goal names it, and in other encodings nobody's peers.
+    fn field(&self) -> Field {
+        match (self.way, self.shape) {
+            (JSON_MANY, MANY) => Field::Everyone,
+            (JSON | JSON_MANY, _) => Field::Fast,
+            _ => Field::Alone,
+        }
+    }
+
     /// Runs all rounds.
     ///
     /// # Errors
-    /// When a ceiling cannot be measured. A contestant that fails has failures in its row.
+    /// None: who fails, a ceiling too, has failures in its row.
     pub async fn run(&self, context: &Context) -> Result<Scenario, BenchError> {
         let mut scenario = empty(self.id, "put", self.name);
         let payload = Payload::new(self.shape);
-        let contestants: Vec<&Contestant> = context.contestants.iter().filter(|who| self.can(who)).collect();
+        let contestants = context.field(self.field(), |who| self.can(who));
+        scenario.left_out = context.left_out(self.field(), |who| self.can(who));
+        let rounds = if self.field() == Field::Alone { context.fewer_rounds() } else { context.rounds };
+        scenario.reduced = reduced([few_rounds(rounds)]);
         let mut raw_rows = raw_rows(self.shape);
         let mut constant_row = row(CONSTANT, "", "requests");
         let mut rows: Vec<Measured> = contestants.iter().map(|who| row(who.id(), "", "requests")).collect();
-        for round in 1..=context.rounds {
+        for round in 1..=rounds {
             for (measured, piece) in &mut raw_rows {
-                measured.samples.push(context.disk.appends(*piece, RAW_TIME, round)?);
+                let work = async { context.disk.appends(*piece, RAW_TIME, round) };
+                let sample = context.attempt(self.name, measured, round, work).await;
+                measured.samples.extend(sample);
             }
             for (who, measured) in contestants.iter().zip(&mut rows) {
-                match self.round(context, who, &payload, round).await {
-                    Ok((sample, answer)) => {
-                        say(self.name, round, who.id(), &sample);
-                        measured.samples.push(sample);
-                        if who.is_subject() {
-                            let sample = self.constant(context, &payload, &answer, round).await?;
-                            say(self.name, round, CONSTANT, &sample);
-                            constant_row.samples.push(sample);
-                        }
-                    }
-                    Err(error) => {
-                        println!("{}, round {round}: {} failed: {error}", self.name, who.id());
-                        measured.failures.push(Failure { round, reason: error.to_string() });
+                let work = self.round(context, who, &payload, round);
+                let Some((sample, answer)) = context.attempt(self.name, measured, round, work).await else { continue };
+                say(self.name, round, who.id(), &sample);
+                measured.samples.push(sample);
+                if who.is_subject() {
+                    let work = self.constant(context, &payload, &answer, round);
+                    if let Some(sample) = context.attempt(self.name, &mut constant_row, round, work).await {
+                        say(self.name, round, CONSTANT, &sample);
+                        constant_row.samples.push(sample);
                     }
                 }
             }
@@ -113,7 +124,8 @@ impl Puts {
         scenario.measured.extend(rows);
         scenario.measured.push(constant_row);
         scenario.measured.extend(raw_rows.into_iter().map(|(measured, _)| measured));
-        self.judge(&mut scenario);
+        scenario.device_unstable = raw(&scenario).is_some_and(|raw| raw.unstable);
+        scenario.goals = self.judge(&scenario);
         Ok(scenario)
     }
 
@@ -161,7 +173,7 @@ impl Puts {
         answer: &[u8],
         round: usize,
     ) -> Result<Sample, BenchError> {
-        let dir = context.fresh()?;
+        let dir = context.fresh(CONSTANT)?;
         let server = constant::start(&dir, answer, self.way.codec)?;
         let endpoint = crate::contestants::endpoint(&server)?;
         let running = Running { server, endpoint, dir };
@@ -170,73 +182,62 @@ impl Puts {
         Ok(tally.sample(round))
     }
 
-    fn judge(&self, scenario: &mut Scenario) {
-        let Some((raw, unstable)) = raw(scenario) else { return };
-        scenario.device_unstable = unstable;
+    fn judge(&self, scenario: &Scenario) -> Vec<Goal> {
         let of = |who: &str, of: fn(&Sample) -> Option<f64>| middle(scenario, who, "", of);
-        let (Some(ours), Some(our_rate)) = (of(SUBJECT, bytes), of(SUBJECT, rate)) else { return };
+        let (ours, constant) = (of(SUBJECT, bytes), of(CONSTANT, bytes));
+        let ceiling = [(SUBJECT, ""), (CONSTANT, "")];
+        let peer = |who: &str, name: &str, wanted: f64| {
+            let ratio = over(of(SUBJECT, rate), of(who, rate));
+            at_least(&format!("÷ {name}"), ratio, wanted).of(scenario, &[(SUBJECT, ""), (who, "")])
+        };
         let mut goals = Vec::new();
-        let stable = |goal: Goal| if_so(goal, !unstable, UNSTABLE_NOTE);
-        let peer = |who: &str| of(who, rate).map(|peer| our_rate / peer);
         match (self.way.operation, self.shape.record_bytes) {
             (Operation::PutRecords, size) => {
-                if let Some(constant) = of(CONSTANT, bytes) {
-                    let bound = raw.min(0.6 * constant);
-                    if size == KIB {
-                        let what = "÷ min(raw, 0.6 × constant-answer server), bytes";
-                        goals.push(stable(at_least(what, ours / bound, 0.75)));
-                    }
-                    if let (Some(ratio), Some(peer)) = (peer("ferrokinesis"), of("ferrokinesis", bytes)) {
-                        let wanted = if size == KIB { 14.0 } else { 10.0 };
-                        let goal = at_least("÷ ferrokinesis (memory)", ratio, wanted);
-                        let note = format!("the bound is {:.1} × ferrokinesis", bound / peer);
-                        goals.push(if_so(goal, bound / peer >= wanted, &note));
-                    }
+                if size == KIB {
+                    let what = "÷ min(raw, 0.6 × constant-answer server), bytes";
+                    let value = |raw: f64| over(ours, Some(raw.min(0.6 * constant?)));
+                    goals.extend(against_raw(scenario, what, value, 0.75, &ceiling));
                 }
-                if size == KIB
-                    && let Some(ratio) = peer("ferrokinesis-state-dir")
-                {
-                    goals.push(at_least("÷ ferrokinesis --state-dir", ratio, 100.0));
+                let wanted = if size == KIB { 14.0 } else { 10.0 };
+                let bound = raw(scenario).zip(constant).map(|(raw, constant)| raw.median.min(0.6 * constant));
+                let goal = peer("ferrokinesis", "ferrokinesis (memory)", wanted);
+                goals.push(match over(bound, of("ferrokinesis", bytes)) {
+                    Some(most) => if_so(goal, most >= wanted, &format!("the bound is {most:.1} × ferrokinesis")),
+                    None => if_so(goal, false, "the bound was not measured"),
+                });
+                if size == KIB {
+                    goals.push(peer("ferrokinesis-state-dir", "ferrokinesis --state-dir", 100.0));
                 }
             }
             (Operation::PutRecord, size) if size > KIB => {
-                goals.push(stable(at_least("÷ raw, bytes", ours / raw, 0.7)));
+                let value = |raw: f64| over(ours, Some(raw));
+                goals.extend(against_raw(scenario, "÷ raw, bytes", value, 0.7, &[(SUBJECT, "")]));
             }
-            (Operation::PutRecord, _) => goals.extend(self.judge_single(scenario, our_rate)),
-        }
-        scenario.goals = goals;
-    }
-
-    fn judge_single(&self, scenario: &Scenario, our_rate: f64) -> Vec<Goal> {
-        let of = |who: &str, part: &str, of: fn(&Sample) -> Option<f64>| middle(scenario, who, part, of);
-        let mut goals = Vec::new();
-        let ferrokinesis = of("ferrokinesis", "", rate);
-        let what = "÷ ferrokinesis (memory)";
-        match self.connections {
-            1 => {
-                if let (Some(ours), Some(bare)) = (of(SUBJECT, "", p50), of(RAW, "a record", p50)) {
-                    goals.push(at_most("p50 ÷ a bare append + fdatasync", ours / bare, 1.5));
+            (Operation::PutRecord, _) => match self.connections {
+                1 => {
+                    let ratio = over(of(SUBJECT, p50), middle(scenario, RAW, "a record", p50));
+                    let goal = at_most("p50 ÷ a bare append + fdatasync", ratio, 1.5);
+                    goals.push(goal.of(scenario, &[(SUBJECT, ""), (RAW, "a record")]));
                 }
-            }
-            16 => {
-                if let (Some(peer), Some(t)) = (ferrokinesis, of(RAW, "16 KiB", p50)) {
-                    let allowed = 16.0 / (t / 1000.0);
-                    let note = format!("16 / t is {allowed:.0}/s, which does not allow twice that");
-                    goals.push(if_so(at_least(what, our_rate / peer, 1.2), allowed >= 2.0 * 1.2 * peer, &note));
+                16 => {
+                    let allowed = middle(scenario, RAW, "16 KiB", p50).map(|t| 16.0 / (t / 1000.0));
+                    let goal = peer("ferrokinesis", "ferrokinesis (memory)", 1.2);
+                    goals.push(match (allowed, of("ferrokinesis", rate)) {
+                        (Some(allowed), Some(peer)) => {
+                            let note = format!("16 / t is {allowed:.0}/s, which does not allow twice that");
+                            if_so(goal, allowed >= 2.0 * 1.2 * peer, &note)
+                        }
+                        _ => if_so(goal, false, "16 / t was not measured"),
+                    });
                 }
-            }
-            connections => {
-                if let Some(constant) = of(CONSTANT, "", rate) {
-                    goals.push(at_least("÷ constant-answer server", our_rate / constant, 0.5));
+                connections => {
+                    let ratio = over(of(SUBJECT, rate), of(CONSTANT, rate));
+                    goals.push(at_least("÷ constant-answer server", ratio, 0.5).of(scenario, &ceiling));
+                    let (wanted, limit) = if connections >= 256 { (4.0, 15.0) } else { (2.2, 5.0) };
+                    goals.push(peer("ferrokinesis", "ferrokinesis (memory)", wanted));
+                    goals.push(at_most("p99 ms", of(SUBJECT, p99), limit).of(scenario, &[(SUBJECT, "")]));
                 }
-                let (wanted, limit) = if connections >= 256 { (4.0, 15.0) } else { (2.2, 5.0) };
-                if let Some(peer) = ferrokinesis {
-                    goals.push(at_least(what, our_rate / peer, wanted));
-                }
-                if let Some(p99) = of(SUBJECT, "", p99) {
-                    goals.push(at_most("p99 ms", p99, limit));
-                }
-            }
+            },
         }
         goals
     }

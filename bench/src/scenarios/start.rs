@@ -12,7 +12,7 @@ use crate::client::{Client, Protocol};
 use crate::context::{Context, Running};
 use crate::engine::{Called, Caller, Load, Until, run};
 use crate::error::BenchError;
-use crate::goals::{SUBJECT, at_most};
+use crate::goals::{PEAK, SUBJECT, at_most, less};
 use crate::ledger::Ledger;
 use crate::pace::Pace;
 use crate::payload::Payload;
@@ -67,12 +67,23 @@ impl On {
             Self::Data => (self.fill(context, &running).await?, 100.0),
             Self::Streams => (self.create(context, &running).await?, 1000.0),
         };
+        scenario.figures.push(Figure {
+            who: SUBJECT.to_owned(),
+            name: format!("{PEAK} while it was filled"),
+            unit: "bytes".to_owned(),
+            samples: vec![running.process().peak()? as f64],
+        });
         let data = running.dir.join("data");
+        let (gigabytes, streams) = (disk::size(&data)? as f64 / 1e9, names.len() as f64);
+        scenario.reduced = match self {
+            Self::Data => less(gigabytes, 10.0, "GB"),
+            Self::Streams => less(streams, 10_000.0, "streams"),
+        };
         scenario.notes.push(format!(
             "{} streams, {:.2} GB in {} segments, made in {:.0} s. The first answer is that of a DescribeStreamSummary sent as \
              soon as the server says that it listens; the page cache is warm unless said.",
             names.len(),
-            disk::size(&data)? as f64 / 1e9,
+            gigabytes,
             segments(&data)?,
             began.elapsed().as_secs_f64(),
         ));
@@ -93,7 +104,7 @@ impl On {
         let first = names.first().ok_or_else(|| BenchError::Conditions("no streams".to_owned()))?;
         for end in [End::Stop, End::StopCold, End::Kill] {
             let (mut answers, mut records) = (Vec::new(), Vec::new());
-            let mut resident = Vec::new();
+            let (mut resident, mut peaks) = (Vec::new(), Vec::new());
             for _ in 0..context.set.pick(3, STARTS, STARTS) {
                 let dir = match end {
                     End::Kill => kill_under_load(running, first).await?,
@@ -112,12 +123,14 @@ impl On {
                     records.push(started.elapsed().as_secs_f64() * 1000.0);
                 }
                 resident.push(running.process().resident() as f64);
+                peaks.push(running.process().peak()? as f64);
             }
             let after = end.name();
             let value = median(&answers);
             println!("{}: first answer {after} {answers:.1?} ms, first record {records:.1?} ms", scenario.name);
             scenario.goals.push(at_most(&format!("first answer {after}, ms"), value, limit));
             for (name, unit, samples) in [
+                (PEAK, "bytes", peaks),
                 ("first answer", "ms", answers),
                 ("first record read", "ms", records),
                 ("resident memory at that moment", "bytes", resident),

@@ -8,10 +8,10 @@ use serde_json::json;
 use crate::ceilings::disk;
 use crate::context::{Context, SHARDS, STREAM};
 use crate::error::BenchError;
-use crate::goals::{SUBJECT, at_most};
+use crate::goals::{PEAK, SUBJECT, at_most, less};
 use crate::ledger::Ledger;
 use crate::payload::Payload;
-use crate::results::{Curve, Point, Scenario, median};
+use crate::results::{Curve, Figure, Point, Scenario, median};
 use crate::scenarios::catch_up::{SHAPE, fill};
 use crate::scenarios::empty;
 
@@ -21,6 +21,8 @@ pub const ID: &str = "timestamp";
 pub const NAME: &str = "GetShardIterator AT_TIMESTAMP and its first record, over what is stored";
 /// Searches at each size.
 const SEARCHES: usize = 20;
+/// What a search may read from the device, however much is stored.
+const SEARCH_READS: f64 = 4.0 * 1024.0 * 1024.0;
 
 /// Runs it.
 ///
@@ -83,13 +85,20 @@ pub async fn scenario(context: &Context) -> Result<Scenario, BenchError> {
             curve.points.push(Point { x: bytes as f64, y });
         }
     }
+    let samples = vec![running.process().peak()? as f64];
+    let unit = "bytes".to_owned();
+    scenario.figures.push(Figure { who: SUBJECT.to_owned(), name: PEAK.to_owned(), unit, samples });
     running.end()?;
     let middle = |point: Option<&Point>| point.map_or(f64::NAN, |point| median(&point.y));
+    let stored = curves[0].points.last().map_or(0.0, |point| point.x);
+    scenario.reduced = less(stored / 1e9, 10.0, "GB");
     for curve in &curves[..2] {
         let ratio = middle(curve.points.last()) / middle(curve.points.first());
         let what = format!("{} in the largest ÷ in the smallest size", curve.name);
         scenario.goals.push(at_most(&what, ratio, 3.0));
     }
+    let read = middle(curves[2].points.last());
+    scenario.goals.push(at_most("bytes read from the device by a cold search in the largest size", read, SEARCH_READS));
     scenario.curves = curves.to_vec();
     Ok(scenario)
 }
