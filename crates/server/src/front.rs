@@ -16,7 +16,7 @@ use crate::admin::{self, Endpoint, HealthSource};
 use crate::answer::{Answer, Reply};
 use crate::auth::{self, Defaults};
 use crate::body::{self, BodyError, BodyRules};
-use crate::budget::{Budget, Flow, Permit};
+use crate::budget::{Budget, Flow, NoRoom, Permit};
 use crate::codec::{EVENT_STREAM, Format, RecordsPage};
 use crate::config::ServerConfig;
 use crate::connection::Activity;
@@ -92,7 +92,6 @@ impl Front {
         let meters = Meters::new();
         Front {
             ids: Ids::new(&*env.random),
-            env,
             service,
             health,
             controls: OnceLock::new(),
@@ -101,10 +100,11 @@ impl Front {
                 account: Arc::clone(&config.default_account),
                 region: Arc::clone(&config.default_region),
             },
-            budget: Budget::new(config.memory as u64, config.memory_wait, meters.in_flight.clone()),
-            terms: Terms::new(config, &meters),
+            budget: Budget::new(config.memory as u64, config.memory_wait, Arc::clone(&env.clock)),
+            terms: Terms::new(config, &env.clock, &meters),
             rules: BodyRules { max: config.max_body, pace: config.pace, times: 1 },
             large_answer: config.large_answer as u64,
+            env,
             meters,
             draining: AtomicBool::new(false),
             cut: AtomicUsize::new(0),
@@ -179,6 +179,9 @@ impl Front {
             let permit = permit.insert(self.budget.permit(Arc::clone(&self.defaults.account), Flow::In));
             let controls = self.controls.get().map(|controls| &**controls);
             return controls::answer(controls, head, body, self.rules.pace, permit).await;
+        }
+        if endpoint == Endpoint::Metrics {
+            self.meters.held(self.budget.used(), self.terms.used());
         }
         admin::answer(endpoint, &head.method, &self.health, self.draining.load(Ordering::Relaxed))
     }
@@ -282,7 +285,7 @@ impl Front {
         let fail = |error| Fault::new(error, dialect);
         let input = format.decode(operation, body).map_err(fail)?;
         if operation == Operation::GetRecords {
-            permit.grow(self.large_answer).await.map_err(|no_room| Fault::no_room(no_room, dialect))?;
+            permit.grow(self.large_answer).await.map_err(|NoRoom| Fault::Busy { dialect })?;
         }
         self.service.call(context, input).await.map_err(fail)
     }
