@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_api::kinesis::*;
-use millstream_api::{Blob, Context, Error, ErrorCode, HangUp};
+use millstream_api::{Blob, Context, Error, ErrorCode, HangUp, RequestId};
 use millstream_catalog::Catalog;
 use millstream_env::sim::SimEnv;
 use millstream_kinesis::{AllowAll, Hooks, Kinesis, KinesisConfig, Limits, NoMeter};
@@ -46,7 +46,7 @@ impl World {
             account: ACCOUNT.into(),
             region: "eu-central-1".into(),
             access_key: "k".into(),
-            request_id: "r".to_owned(),
+            request_id: RequestId::default(),
             hang_up: HangUp::default(),
         };
         let world = World { machine, controls: Controls::new(env, kinesis), context };

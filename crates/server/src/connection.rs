@@ -19,6 +19,7 @@ use tokio::sync::{Notify, watch};
 use self::line::{Line, Turn};
 use crate::config::{Pace, ServerConfig};
 use crate::front::Front;
+use crate::known::Known;
 
 /// How far the server is on its way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +169,7 @@ pub(crate) struct Local {
 #[derive(Debug)]
 pub(crate) struct Activity {
     local: Local,
+    known: Known,
     http2: AtomicBool,
     /// Whether bytes wait for the peer to take some.
     blocked: AtomicBool,
@@ -206,6 +208,7 @@ impl Activity {
     pub(crate) fn new(local: Local, phase: watch::Receiver<Phase>) -> Activity {
         Activity {
             local,
+            known: Known::default(),
             http2: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             received: AtomicU64::new(0),
@@ -256,6 +259,11 @@ impl Activity {
     /// Where and how the connection came in.
     pub(crate) fn local(&self) -> Local {
         self.local
+    }
+
+    /// What is known of its requests.
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
     }
 
     /// A request begins.
