@@ -177,3 +177,47 @@ impl Body for Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use millstream_api::kinesis::{GetRecordsOutput, Record};
+    use millstream_env::Env;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::budget::{Budget, Flow};
+    use crate::codec::Format;
+    use crate::connection::{Activity, Local, Phase};
+
+    #[test]
+    fn a_page_gives_its_memory_back_as_it_leaves() {
+        let budget = Budget::new(64 << 20, Duration::MAX, Env::real(1).clock);
+        let local = Local { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), is_tls: false };
+        let activity = Arc::new(Activity::new(local, watch::channel(Phase::Serving).1));
+        let record = Record { data: Bytes::from(vec![7; 4 << 10]), ..Record::default() };
+        let output = GetRecordsOutput { records: vec![record; 1000], ..GetRecordsOutput::default() };
+        let mut reply = Reply::new(StatusCode::OK, None);
+        reply.page = Some(Box::new(RecordsPage::new(Format::Json, output)));
+        let mut permit = budget.permit("a".into(), Flow::Out);
+        permit.hold(reply.memory() as u64);
+        let mut answer = reply.into_response(Some(permit), activity.begin()).into_body();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut used = vec![budget.used()];
+        let mut on_their_way = Vec::new();
+        while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut answer).poll_frame(&mut context) {
+            on_their_way.push(frame);
+            used.push(budget.used());
+        }
+        assert!(used.len() > 40 && used.is_sorted_by(|before, after| before > after), "{used:?}");
+        assert!(used.last().is_some_and(|last| *last < 1 << 20), "{used:?}");
+        drop(answer);
+        assert_ne!(budget.used(), 0, "the last piece has not left");
+        on_their_way.clear();
+        assert_eq!(budget.used(), 0);
+    }
+}

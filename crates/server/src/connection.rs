@@ -115,11 +115,8 @@ impl Protocol {
             line.close();
         }
         while now != Phase::Cut {
-            let step = match now {
-                Phase::Draining => DRAIN_STEP,
-                _ if line.may_rest() && activity.open.load(Ordering::Relaxed) == 0 => watch.step.min(REST),
-                _ => watch.step,
-            };
+            let may_rest = line.may_rest() && activity.open.load(Ordering::Relaxed) == 0;
+            let step = watch.next_step(now == Phase::Draining, may_rest);
             tokio::select! {
                 biased;
                 // Before the connection: an answer that goes out after the stop has begun says that it is the last.
@@ -378,6 +375,15 @@ impl Watch {
             stalled: Duration::ZERO,
             stalled_since: 0,
             retired: false,
+        }
+    }
+
+    /// When to judge next. A connection with a request in flight is not waited for to rest.
+    fn next_step(&self, draining: bool, may_rest: bool) -> Duration {
+        match (draining, may_rest) {
+            (true, _) => DRAIN_STEP,
+            (false, true) => self.step.min(REST),
+            (false, false) => self.step,
         }
     }
 

@@ -130,6 +130,18 @@ fn half_a_head_and_idle_connections_are_closed() {
 }
 
 #[test]
+fn half_a_head_that_came_with_a_request_has_no_more_time() {
+    let server = Running::with(|config| {
+        config.head_timeout = Duration::from_millis(300);
+        config.idle_timeout = Duration::from_secs(600);
+    });
+    let mut connection = server.connect();
+    connection.send(call("ListStreams", "{}") + "POST / HTTP/1.1\r\nHost: loc");
+    assert_eq!(connection.answer().unwrap().status, 200);
+    assert!(connection.is_closed());
+}
+
+#[test]
 fn connections_beyond_the_most_wait_their_turn() {
     let server = Running::with(|config| config.max_connections = 1);
     let mut first = server.connect();

@@ -77,3 +77,11 @@ fn draining_does_not_wait_for_subscribers_who_stall() {
     let with_another = |_| Snapshot { open: 2, stopped: 1, ..Snapshot::default() };
     assert_eq!(fate(with_another, true), None);
 }
+
+#[test]
+fn only_what_may_rest_is_looked_at_often() {
+    let watch = watch();
+    assert_eq!(watch.next_step(false, false), STEP);
+    assert_eq!(watch.next_step(false, true), REST);
+    assert_eq!(watch.next_step(true, true), DRAIN_STEP);
+}
