@@ -46,14 +46,14 @@ def peak(world: World) -> int:
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
-def request(operation: str, length: int) -> bytes:
+def request(world: World, operation: str, length: int) -> bytes:
     """The head of a request with a body of so many bytes."""
     headers = {
         "Host": "localhost",
         "Content-Type": JSON,
         "Content-Length": str(length),
         "X-Amz-Target": f"Kinesis_20131202.{operation}",
-        **authorization(),
+        **authorization(world.account),
     }
     lines = ["POST / HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
@@ -73,18 +73,18 @@ def status(connection: socket.socket) -> int:
     return int(text[9:12])
 
 
-def put(stream: str, size: int) -> bytes:
+def put(world: World, stream: str, size: int) -> bytes:
     """A PutRecord of `size` bytes."""
     data = base64.b64encode(os.urandom(size)).decode()
     body = f'{{"StreamName":"{stream}","PartitionKey":"k","Data":"{data}"}}'.encode()
-    return request("PutRecord", len(body)) + body
+    return request(world, "PutRecord", len(body)) + body
 
 
 def test_connections_that_are_kept_for_later(world: World) -> None:
     wanted = 3000
     allow_files(wanted)
     stream = world.create()
-    large, small = put(stream, 200_000), put(stream, 10)
+    large, small = put(world, stream, 200_000), put(world, stream, 10)
     connections = []
     for _ in range(wanted):
         connection = world.http.connect()
@@ -105,7 +105,7 @@ def test_large_puts_all_at_once(world: World) -> None:
     data = base64.b64encode(os.urandom(MIB - 1000)).decode()
     records = ",".join(f'{{"Data":"{data}","PartitionKey":"k{n}"}}' for n in range(10))
     body = f'{{"StreamName":"{stream}","Records":[{records}]}}'.encode()
-    whole = request("PutRecords", len(body)) + body
+    whole = request(world, "PutRecords", len(body)) + body
 
     def one(_: int) -> int:
         with world.http.connect() as connection:
@@ -125,7 +125,7 @@ def test_uploads_that_do_not_end(world: World) -> None:
     begun = []
     for _ in range(1000):
         connection = world.http.connect()
-        connection.sendall(request("PutRecord", MIB) + b" " * 30_000)
+        connection.sendall(request(world, "PutRecord", MIB) + b" " * 30_000)
         begun.append(connection)
     # Others are served meanwhile.
     assert world.put(stream)["ShardId"]

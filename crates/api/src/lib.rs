@@ -20,5 +20,5 @@ mod value;
 pub use decode::{Decode, Missing, Structure, TIMESTAMP, no_blob};
 pub use encode::{Encode, Encoder};
 pub use error::{Error, ErrorCode};
-pub use service::{BoxFuture, Context, EventStream, Events, HangUp};
+pub use service::{BoxFuture, Context, EventStream, Events, HangUp, RequestId};
 pub use value::{Blob, Timestamp};

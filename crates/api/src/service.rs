@@ -21,9 +21,37 @@ pub struct Context {
     /// The access key id that the request was signed with.
     pub access_key: Arc<str>,
     /// The id that the answer and the log line of this request carry.
-    pub request_id: String,
+    pub request_id: RequestId,
     /// A way to end the request's connection without an answer.
     pub hang_up: HangUp,
+}
+
+/// The id of a request, a UUID: made for every one, and written out where somebody reads it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestId(pub u64, pub u64);
+
+impl RequestId {
+    /// Lower-case hexadecimal digits in groups of 8, 4, 4, 4 and 12.
+    pub fn text(self) -> [u8; 36] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digits = (u128::from(self.0) << 64) | u128::from(self.1);
+        let mut text = [b'-'; 36];
+        let mut shift = 128;
+        for (place, byte) in text.iter_mut().enumerate() {
+            if !matches!(place, 8 | 13 | 18 | 23) {
+                shift -= 4;
+                *byte = DIGITS[(digits >> shift) as usize & 15];
+            }
+        }
+        text
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // It is ASCII.
+        f.write_str(str::from_utf8(&self.text()).unwrap_or_default())
+    }
 }
 
 /// How an operation has the connection of its request closed without an answer, as a network that fails would.

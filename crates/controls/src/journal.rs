@@ -61,7 +61,7 @@ impl Journal {
             time,
             fault_id: fault.id.clone(),
             action_id: fault.action.id(),
-            request_id: call.context.request_id.clone(),
+            request_id: call.context.request_id.to_string(),
             operation: call.operation.name(),
             account: call.context.account.to_string(),
             stream: call.stream.as_ref().map(|stream| stream.arn()),

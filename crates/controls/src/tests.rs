@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_api::kinesis::*;
-use millstream_api::{Blob, Context, Error, ErrorCode, HangUp};
+use millstream_api::{Blob, Context, Error, ErrorCode, HangUp, RequestId};
 use millstream_catalog::Catalog;
 use millstream_env::sim::SimEnv;
 use millstream_kinesis::{AllowAll, Hooks, Kinesis, KinesisConfig, Limits, NoMeter};
@@ -46,7 +46,7 @@ impl World {
             account: ACCOUNT.into(),
             region: "eu-central-1".into(),
             access_key: "k".into(),
-            request_id: "r".to_owned(),
+            request_id: RequestId(1, 2),
             hang_up: HangUp::default(),
         };
         let world = World { machine, controls: Controls::new(env, kinesis), context };
@@ -333,7 +333,8 @@ fn the_journal_counts_on_and_can_be_read_in_parts() {
     assert_eq!(
         *entry,
         json!({
-            "sequence": 2, "time": 1_750_000_000_000u64, "faultId": "fault-1", "requestId": "r",
+            "sequence": 2, "time": 1_750_000_000_000u64, "faultId": "fault-1",
+            "requestId": "00000000-0000-0001-0000-000000000002",
             "actionId": "aws:fis:inject-api-internal-error", "operation": "DescribeStream", "account": ACCOUNT,
             "stream": "arn:aws:kinesis:eu-central-1:000000000000:stream/a", "shards": [], "done": "InternalFailure",
         })

@@ -119,8 +119,13 @@ impl Routes {
 
     /// The open shard that holds `key`; `None` only if no shard is open.
     pub fn route(&self, key: HashKey) -> Option<ShardIndex> {
-        let above = self.starts.partition_point(|start| *start <= key);
-        self.shards.get(above.saturating_sub(1)).copied()
+        self.place(key).map(|place| self.shards[place])
+    }
+
+    /// Where among the open shards the one is that holds `key`; `None` only if no shard is open.
+    pub fn place(&self, key: HashKey) -> Option<usize> {
+        // The first range starts at 0.
+        self.starts.partition_point(|start| *start <= key).checked_sub(1)
     }
 
     /// The open shards, in the order of their hash ranges.

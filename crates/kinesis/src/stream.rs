@@ -15,7 +15,7 @@ use crate::load::Load;
 use crate::records::Subscriptions;
 use crate::resolve::Address;
 use crate::state::{ShardIndex, ShardRecord, Status, StreamRecord};
-use crate::throttle::StreamThrottle;
+use crate::throttle::{ShardThrottle, StreamThrottle};
 
 /// One incarnation of a stream.
 pub struct Stream {
@@ -66,13 +66,21 @@ pub struct View {
     pub record: StreamRecord,
     /// Hash key → open shard.
     pub routes: Routes,
+    /// The buckets of each open shard, by its place in the routes, once it was used: those of the stream's throttle.
+    throttles: Box<[OnceLock<Arc<ShardThrottle>>]>,
 }
 
 impl View {
     /// The view of a record.
     pub fn new(record: StreamRecord) -> View {
         let routes = Routes::new(record.open_shards().map(|s| (s.range, s.index)));
-        View { record, routes }
+        let throttles = routes.shards().iter().map(|_| OnceLock::new()).collect();
+        View { record, routes, throttles }
+    }
+
+    /// The buckets of the open shard at that place in the routes, which are kept by `throttle` from view to view.
+    pub fn throttle(&self, place: usize, throttle: &StreamThrottle) -> &ShardThrottle {
+        self.throttles[place].get_or_init(|| throttle.shard(self.routes.shards()[place]))
     }
 
     /// Where the stream stands.

@@ -200,11 +200,6 @@ impl StreamThrottle {
         Arc::clone(self.shards.write().entry(shard).or_default())
     }
 
-    /// The buckets for the records of one request.
-    pub fn writes(&self) -> Writes<'_> {
-        Writes { stream: self, shards: Vec::new() }
-    }
-
     /// Forgets the shards that are not `kept`: they have expired.
     pub fn retain(&self, kept: impl Fn(ShardIndex) -> bool) {
         self.shards.write().retain(|shard, _| kept(*shard));
@@ -214,31 +209,6 @@ impl StreamThrottle {
     pub fn admit_dry_run(&self, limits: &Limits, now: Duration) -> bool {
         let Some(size) = limits.dry_runs_per_second.get().map(|n| Size::new(n, n)) else { return true };
         take_one(&mut self.dry_runs.lock(), size, now)
-    }
-}
-
-/// Admits the records of one request. Looks the buckets of each shard up once.
-#[derive(Debug)]
-pub struct Writes<'a> {
-    stream: &'a StreamThrottle,
-    /// In the order of the shards.
-    shards: Vec<(ShardIndex, Arc<ShardThrottle>)>,
-}
-
-impl Writes<'_> {
-    /// Whether a record of `bytes` (data and partition key) may be written to the shard now; if so, it is counted.
-    pub fn admit(&mut self, limits: &Limits, shard: ShardIndex, bytes: u64, now: Duration) -> bool {
-        if limits.is_write_unlimited() {
-            return true;
-        }
-        let at = match self.shards.binary_search_by_key(&shard, |(shard, _)| *shard) {
-            Ok(at) => at,
-            Err(at) => {
-                self.shards.insert(at, (shard, self.stream.shard(shard)));
-                at
-            }
-        };
-        self.shards[at].1.admit_write(limits, bytes, now)
     }
 }
 

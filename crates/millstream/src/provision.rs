@@ -16,7 +16,7 @@ use millstream_api::kinesis::{
     RegisterStreamConsumerInput, Service, StreamDescriptionSummary, StreamMode, StreamModeDetails, StreamStatus,
     UpdateMaxRecordSizeInput,
 };
-use millstream_api::{Context, Error, ErrorCode, HangUp};
+use millstream_api::{Context, Error, ErrorCode, HangUp, RequestId};
 use millstream_env::{ServerClock, runtime};
 
 use crate::config::{Capacity, StreamEntry};
@@ -123,7 +123,7 @@ impl<'a> Target<'a> {
             account: Arc::from(entry.account.as_str()),
             region: Arc::from(entry.region.as_str()),
             access_key: Arc::from(entry.account.as_str()),
-            request_id: "configuration".to_owned(),
+            request_id: RequestId::default(),
             hang_up: HangUp::default(),
         };
         Target { service, clock, deadline, entry, context }

@@ -294,9 +294,10 @@ fn raise_file_limit() -> usize {
     files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX))
 }
 
-/// The most connections when the process may have `files` open: the log's segments must never lack one.
+/// The most connections when the process may have `files` open: the log's segments must never lack one. Of few files the
+/// connections get a quarter.
 fn connections_within(files: usize) -> usize {
-    files.saturating_sub(FILES_OF_OURS).max(files / 2)
+    files.saturating_sub(FILES_OF_OURS).max(files / 4)
 }
 
 /// A private directory that goes when it is dropped.
@@ -328,7 +329,7 @@ mod tests {
 
     #[test]
     fn connections_leave_files_to_the_log() {
-        for (files, connections) in [(1 << 20, (1 << 20) - 1024), (4096, 3072), (1024, 512)] {
+        for (files, connections) in [(1 << 20, (1 << 20) - 1024), (4096, 3072), (1500, 476), (1024, 256)] {
             assert_eq!(connections_within(files), connections);
         }
     }

@@ -55,20 +55,22 @@ impl Reply {
     }
 
     /// The response on the wire. `permit` is given back and `open` ends when its last byte was handed to the socket.
-    pub(crate) fn into_response(self, permit: Option<Permit>, mut open: OpenRequest) -> Response<Answer> {
+    pub(crate) fn into_response(self, mut permit: Option<Permit>, mut open: OpenRequest) -> Response<Answer> {
         let http1 = open.is_http1();
-        let mut length = None;
+        if let Some(permit) = &mut permit {
+            permit.leaves_by(open.connection());
+        }
+        // hyper says how long the others are.
+        let is_empty = self.events.is_none() && self.page.is_none() && self.body.is_empty();
         let answer = match (self.events, self.page) {
             (Some(subscription), _) => Answer::Events(Pieces::new(subscription, open)),
             (None, Some(page)) => {
                 open.answered();
-                length = Some(page.left());
-                Answer::Page { page, end: Some(End { _permit: permit, _open: open }) }
+                Answer::Page { page, end: Some(End { permit, _open: open }) }
             }
             (None, None) => {
                 open.answered();
-                length = Some(self.body.len());
-                let end = End { _permit: permit, _open: open };
+                let end = End { permit, _open: open };
                 if self.body.is_empty() {
                     Answer::Whole { data: None, _end: Some(end) }
                 } else {
@@ -79,9 +81,9 @@ impl Reply {
         let mut response = Response::new(answer);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        if let Some(length) = length {
+        if is_empty {
             // hyper leaves it out of HTTP/2 answers without a body.
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         if let Some(content_type) = self.content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -101,7 +103,7 @@ impl Reply {
 
 /// What ends with an answer.
 pub(crate) struct End {
-    _permit: Option<Permit>,
+    permit: Option<Permit>,
     _open: OpenRequest,
 }
 
@@ -127,7 +129,7 @@ pub(crate) fn held<E: Send + 'static>(bytes: Vec<u8>, end: E) -> Bytes {
 pub(crate) enum Answer {
     /// All in one piece, or nothing.
     Whole { data: Option<Bytes>, _end: Option<End> },
-    /// Records, written piece by piece. The last piece takes `end` along.
+    /// Records, written piece by piece, which each give back what they held. The last piece takes `end` along.
     Page { page: Box<RecordsPage>, end: Option<End> },
     /// The messages of a stream of events.
     Events(Pieces),
@@ -144,9 +146,14 @@ impl Body for Answer {
         match &mut *self {
             Answer::Whole { data, .. } => Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
             Answer::Page { page, end } => {
-                let piece = page.next().map(|piece| match end.take_if(|_| page.left() == 0) {
-                    Some(end) => held(piece, end),
-                    None => Bytes::from(piece),
+                let piece = page.next().map(|piece| {
+                    if let Some(End { permit: Some(permit), .. }) = end {
+                        permit.shrink_to(page.memory() as u64);
+                    }
+                    match end.take_if(|_| page.left() == 0) {
+                        Some(end) => held(piece, end),
+                        None => Bytes::from(piece),
+                    }
                 });
                 Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
             }
@@ -168,5 +175,49 @@ impl Body for Answer {
             Answer::Page { page, .. } => SizeHint::with_exact(page.left() as u64),
             Answer::Events(_) => SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use millstream_api::kinesis::{GetRecordsOutput, Record};
+    use millstream_env::Env;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::budget::{Budget, Flow};
+    use crate::codec::Format;
+    use crate::connection::{Activity, Local, Phase};
+
+    #[test]
+    fn a_page_gives_its_memory_back_as_it_leaves() {
+        let budget = Budget::new(64 << 20, Duration::MAX, Env::real(1).clock);
+        let local = Local { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), is_tls: false };
+        let activity = Arc::new(Activity::new(local, watch::channel(Phase::Serving).1));
+        let record = Record { data: Bytes::from(vec![7; 4 << 10]), ..Record::default() };
+        let output = GetRecordsOutput { records: vec![record; 1000], ..GetRecordsOutput::default() };
+        let mut reply = Reply::new(StatusCode::OK, None);
+        reply.page = Some(Box::new(RecordsPage::new(Format::Json, output)));
+        let mut permit = budget.permit("a".into(), Flow::Out);
+        permit.hold(reply.memory() as u64);
+        let mut answer = reply.into_response(Some(permit), activity.begin()).into_body();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut used = vec![budget.used()];
+        let mut on_their_way = Vec::new();
+        while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut answer).poll_frame(&mut context) {
+            on_their_way.push(frame);
+            used.push(budget.used());
+        }
+        assert!(used.len() > 40 && used.is_sorted_by(|before, after| before > after), "{used:?}");
+        assert!(used.last().is_some_and(|last| *last < 1 << 20), "{used:?}");
+        drop(answer);
+        assert_ne!(budget.used(), 0, "the last piece has not left");
+        on_their_way.clear();
+        assert_eq!(budget.used(), 0);
     }
 }

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, DATE};
+use http::header::{AUTHORIZATION, DATE, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use millstream_api::{Error, ErrorCode};
+
+use crate::known::Known;
 
 /// What a request's credential says, completed by the server's defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub(crate) struct Defaults {
     pub region: Arc<str>,
 }
 
-const X_AMZ_DATE: &str = "x-amz-date";
+static X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 
 /// The parameters of the query form, in the order in which AWS misses them.
 const QUERY_PARAMETERS: [&str; 5] =
@@ -33,7 +35,7 @@ const QUERY_PARAMETERS: [&str; 5] =
 ///
 /// # Errors
 /// AWS's, for authentication that is missing, given twice, or lacks parts, and for a region that can't be one.
-pub(crate) fn caller(head: &Parts, defaults: &Defaults) -> Result<Caller, Error> {
+pub(crate) fn caller(head: &Parts, defaults: &Defaults, known: &Known) -> Result<Caller, Error> {
     let header = head.headers.get(AUTHORIZATION).map(text).filter(|value| !value.is_empty());
     let query = Query::of(head.uri.query().unwrap_or_default());
     match (header, query.algorithm_given) {
@@ -41,7 +43,10 @@ pub(crate) fn caller(head: &Parts, defaults: &Defaults) -> Result<Caller, Error>
             ErrorCode::InvalidSignatureException,
             "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.",
         )),
-        (Some(header), false) => from_header(&header, &head.headers, defaults),
+        (Some(header), false) => {
+            let credential = from_header(&header, &head.headers)?;
+            known.caller(credential, || from_credential(credential, defaults))
+        }
         (None, true) => query.caller(defaults),
         (None, false) => {
             Err(Error::new(ErrorCode::MissingAuthenticationTokenException, "Missing Authentication Token"))
@@ -54,7 +59,8 @@ fn text(value: &HeaderValue) -> Cow<'_, str> {
     value.to_str().map_or_else(|_| String::from_utf8_lossy(value.as_bytes()), Cow::Borrowed)
 }
 
-fn from_header(header: &str, headers: &HeaderMap, defaults: &Defaults) -> Result<Caller, Error> {
+/// The credential of a header that lacks nothing.
+fn from_header<'a>(header: &'a str, headers: &HeaderMap) -> Result<&'a str, Error> {
     let (mut credential, mut signature, mut signed_headers) = (None, None, None);
     // By bytes: the separators are ASCII, and this is done for every request.
     for token in header.as_bytes().split(|byte| matches!(byte, b',' | b' ' | b'\t')).skip(1) {
@@ -74,11 +80,11 @@ fn from_header(header: &str, headers: &HeaderMap, defaults: &Defaults) -> Result
             missing.push_str(&format!("Authorization header requires '{name}' parameter. "));
         }
     }
-    if !headers.contains_key(X_AMZ_DATE) && !headers.contains_key(DATE) {
+    if !headers.contains_key(&X_AMZ_DATE) && !headers.contains_key(DATE) {
         missing.push_str("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ");
     }
     match credential {
-        Some(credential) if missing.is_empty() => from_credential(credential, defaults),
+        Some(credential) if missing.is_empty() => Ok(credential),
         _ => Err(Error::new(ErrorCode::IncompleteSignatureException, format!("{missing}Authorization={header}"))),
     }
 }

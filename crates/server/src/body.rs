@@ -108,16 +108,13 @@ impl Gathered {
             self.first = data;
             return;
         }
-        if self.rest.is_empty() {
-            self.rest.reserve(self.first.len() + data.len());
-            self.rest.extend_from_slice(&std::mem::take(&mut self.first));
-        }
-        let needed = self.rest.len() + data.len();
+        let needed = self.first.len() + self.rest.len() + data.len();
         if needed > self.rest.capacity() {
             // Memory follows what has come; the declared length only keeps the last step from going too far.
             let ahead = needed.saturating_mul(4).min(usize::try_from(declared).unwrap_or(usize::MAX)).max(needed);
             self.rest.reserve_exact(ahead - self.rest.len());
         }
+        self.rest.extend_from_slice(&std::mem::take(&mut self.first));
         self.rest.extend_from_slice(&data);
     }
 

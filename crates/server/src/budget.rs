@@ -1,23 +1,28 @@
 //! One memory budget for the bodies and answers of all requests in flight.
 //!
-//! Requests take memory piece by piece, as bytes arrive, in the order in which they ask. Three rules go beyond that:
+//! Requests take memory piece by piece, as bytes arrive, in the order in which they ask. Four rules go beyond that:
 //!
 //! * while an account waits, no other one is given more than half of the budget, and its readers and its writers are two
 //!   in this: neither starves the other;
 //! * a small request does not queue behind large ones: a reserve of an eighth, beside the budget, is only for these;
-//! * the request that has waited longest may overdraw: at most one at a time, until it ends. Requests that each hold a
-//!   part of a body and wait for the rest can therefore never block each other, and the budget is exceeded by no more than
-//!   one request's bytes.
+//! * the request that has waited longest may overdraw: at most one at a time, until it ends or all fits again. Requests
+//!   that each hold a part of a body and wait for the rest can therefore never block each other;
+//! * a large answer whose reader takes longer than the patience is broken off if somebody waits: readers who take their
+//!   time can't take the room of all others.
+//!
+//! What is given is never more than the budget, its reserve, and the bytes of one request. Beside that there is what
+//! exists before it is counted: answers that are larger than what was claimed for them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ::metrics::Gauge;
-use millstream_env::runtime;
+use millstream_env::{ServerClock, runtime};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+
+use crate::connection::Activity;
 
 /// Requests that may wait at once.
 const WAITERS_MAX: usize = 8192;
@@ -27,6 +32,12 @@ const SMALL: u64 = 1024;
 
 /// The part of the budget that is there once more for small requests.
 const RESERVE: u64 = 8;
+
+/// Owners that are remembered while they hold nothing: most come again.
+const IDLE_OWNERS: usize = 1024;
+
+/// Why a connection is ended whose reader keeps memory from others.
+pub(crate) const HELD_MEMORY: &str = "held_memory";
 
 /// Which way the many bytes of a request go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,32 +61,51 @@ pub(crate) struct Budget {
     /// How long a request waits before it is refused.
     patience: Duration,
     next_id: AtomicU64,
+    clock: Arc<ServerClock>,
     state: Mutex<State>,
-    gauge: Gauge,
 }
 
 #[derive(Default)]
 struct State {
     used: u64,
-    owners: HashMap<Owner, Share>,
+    owners: Owners,
     waiters: VecDeque<Waiter>,
+    /// How many of them are small.
+    small_waiters: usize,
     /// How many owners have waiters.
     waiting_owners: usize,
     /// The request that may overdraw.
     overdrawing: Option<u64>,
+    /// Large answers on their way, by permit.
+    leaving: BTreeMap<u64, Leaving>,
 }
 
+/// The owners, by places, which their permits look up once.
 #[derive(Default)]
+struct Owners {
+    places: HashMap<Owner, usize>,
+    shares: Vec<Share>,
+    free: Vec<usize>,
+}
+
 struct Share {
+    owner: Owner,
+    permits: usize,
     used: u64,
     waiting: usize,
 }
 
 struct Waiter {
     id: u64,
-    owner: Owner,
+    place: usize,
     bytes: u64,
+    small: bool,
     granted: oneshot::Sender<()>,
+}
+
+struct Leaving {
+    since: Duration,
+    connection: Arc<Activity>,
 }
 
 /// There was no room in time.
@@ -83,24 +113,37 @@ struct Waiter {
 pub(crate) struct NoRoom;
 
 impl Budget {
-    pub(crate) fn new(total: u64, patience: Duration, gauge: Gauge) -> Arc<Budget> {
-        Arc::new(Budget { total, patience, next_id: AtomicU64::new(0), state: Mutex::default(), gauge })
+    pub(crate) fn new(total: u64, patience: Duration, clock: Arc<ServerClock>) -> Arc<Budget> {
+        Arc::new(Budget { total, patience, next_id: AtomicU64::new(0), clock, state: Mutex::default() })
     }
 
     /// A permit for one request of `account`, which holds nothing yet.
     pub(crate) fn permit(self: &Arc<Self>, account: Arc<str>, flow: Flow) -> Permit {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        Permit { budget: Arc::clone(self), owner: Owner { account, flow }, id, held: 0, announced: 0 }
-    }
-
-    /// Whether a request that is to hold `held` is small, and has room for `bytes` more of that whoever waits.
-    fn has_reserve(&self, used: u64, held: u64, bytes: u64) -> bool {
-        held <= self.total / SMALL && used + bytes <= self.total + self.total / RESERVE
+        let (budget, owner) = (Arc::clone(self), Owner { account, flow });
+        Permit { budget, owner, place: None, id, held: 0, announced: 0, is_leaving: false }
     }
 
     /// Whether anybody waits for memory.
     pub(crate) fn is_wanted(&self) -> bool {
         !self.state.lock().waiters.is_empty()
+    }
+
+    /// Bytes in use.
+    pub(crate) fn used(&self) -> u64 {
+        self.state.lock().used
+    }
+
+    /// Ends the connection of the answer that has been on its way for the longest time, if that is beyond all patience.
+    fn break_off(&self) {
+        let now = self.clock.monotonic();
+        let mut state = self.state.lock();
+        let oldest = state.leaving.iter().min_by_key(|(_, leaving)| leaving.since);
+        let overdue = oldest.filter(|(_, leaving)| now.saturating_sub(leaving.since) > self.patience);
+        let Some(id) = overdue.map(|(id, _)| *id) else { return };
+        if let Some(leaving) = state.leaving.remove(&id) {
+            leaving.connection.end(HELD_MEMORY);
+        }
     }
 }
 
@@ -108,10 +151,13 @@ impl Budget {
 pub(crate) struct Permit {
     budget: Arc<Budget>,
     owner: Owner,
+    /// The owner's place, once it is known.
+    place: Option<usize>,
     id: u64,
     held: u64,
     /// What it is known to come to.
     announced: u64,
+    is_leaving: bool,
 }
 
 impl Permit {
@@ -125,57 +171,85 @@ impl Permit {
     /// # Errors
     /// [`NoRoom`] after the budget's patience, or at once if too many wait already. What was held stays held.
     pub(crate) async fn grow(&mut self, bytes: u64) -> Result<bool, NoRoom> {
-        if bytes == 0 {
-            return Ok(false);
-        }
+        let Some(granted) = self.ask(bytes)? else { return Ok(false) };
         let budget = Arc::clone(&self.budget);
-        let granted = {
-            let mut state = budget.state.lock();
-            let is_free = state.waiters.is_empty() && state.used + bytes <= budget.total;
-            let may_overdraw = state.overdrawing == Some(self.id);
-            if may_overdraw || is_free || budget.has_reserve(state.used, self.announced.max(self.held + bytes), bytes) {
-                state.take(&self.owner, bytes);
-                budget.gauge.set(state.used as f64);
-                self.held += bytes;
-                return Ok(false);
-            }
-            if state.waiters.len() >= WAITERS_MAX {
-                return Err(NoRoom);
-            }
-            let (granted, wait) = oneshot::channel();
-            state.enqueue(Waiter { id: self.id, owner: self.owner.clone(), bytes, granted });
-            state.settle(budget.total);
-            wait
-        };
-        let patience = budget.patience;
         let mut waiting = Waiting { permit: self, bytes, granted, settled: false };
+        // Nobody is refused before those were looked at who keep memory from others.
+        let half = budget.patience / 2;
+        if runtime::timeout(half, &mut waiting.granted).await.is_none() {
+            budget.break_off();
+            runtime::timeout(budget.patience - half, &mut waiting.granted).await;
+        }
         // Both on a late grant and on a timeout the queue has the last word: see `Waiting::leave`.
-        runtime::timeout(patience, &mut waiting.granted).await;
         if waiting.leave() { Ok(true) } else { Err(NoRoom) }
     }
 
-    /// Takes `bytes` more, whether there is room or not: for what exists already.
-    pub(crate) fn charge(&mut self, bytes: u64) {
+    /// Takes `bytes` more if they are to be had at once; else gets in line.
+    fn ask(&mut self, bytes: u64) -> Result<Option<oneshot::Receiver<()>>, NoRoom> {
+        if bytes == 0 {
+            return Ok(None);
+        }
+        let total = self.budget.total;
+        let small = self.announced.max(self.held + bytes) <= total / SMALL;
         let mut state = self.budget.state.lock();
-        state.take(&self.owner, bytes);
-        self.budget.gauge.set(state.used as f64);
-        self.held += bytes;
+        let place = *self.place.get_or_insert_with(|| state.owners.enter(&self.owner));
+        let is_free = state.waiters.is_empty() && state.used + bytes <= total;
+        let may_overdraw = state.overdrawing == Some(self.id);
+        if may_overdraw || is_free || small && state.used + bytes <= with_reserve(total) {
+            state.take(place, bytes);
+            self.held += bytes;
+            return Ok(None);
+        }
+        if state.waiters.len() >= WAITERS_MAX {
+            return Err(NoRoom);
+        }
+        let (granted, wait) = oneshot::channel();
+        state.enqueue(Waiter { id: self.id, place, bytes, small, granted });
+        state.settle(total);
+        Ok(Some(wait))
+    }
+
+    /// Takes `bytes` more, whether there is room or not: for what exists already.
+    #[cfg(test)]
+    pub(crate) fn charge(&mut self, bytes: u64) {
+        self.hold(self.held + bytes);
     }
 
     /// Gives back all but `bytes`.
     pub(crate) fn shrink_to(&mut self, bytes: u64) {
-        let surplus = self.held.saturating_sub(bytes);
-        self.held -= surplus;
-        let mut state = self.budget.state.lock();
-        state.give_back(&self.owner, surplus);
-        state.settle(self.budget.total);
-        self.budget.gauge.set(state.used as f64);
+        self.hold(bytes.min(self.held));
     }
 
     /// Holds exactly `bytes`, whether there is room or not: those of an answer that has been made.
     pub(crate) fn hold(&mut self, bytes: u64) {
-        self.charge(bytes.saturating_sub(self.held));
-        self.shrink_to(bytes);
+        if bytes == self.held {
+            return;
+        }
+        let total = self.budget.total;
+        let mut state = self.budget.state.lock();
+        let place = *self.place.get_or_insert_with(|| state.owners.enter(&self.owner));
+        match bytes.checked_sub(self.held) {
+            Some(more) => state.take(place, more),
+            None => {
+                state.give_back(place, self.held - bytes);
+                if state.overdrawing == Some(self.id) && state.used <= total {
+                    state.overdrawing = None;
+                }
+                state.settle(total);
+            }
+        }
+        self.held = bytes;
+    }
+
+    /// What is held is an answer that now leaves by `connection`, which is ended if that takes too long for those who
+    /// wait. Small ones don't matter.
+    pub(crate) fn leaves_by(&mut self, connection: &Arc<Activity>) {
+        if self.held <= self.budget.total / SMALL {
+            return;
+        }
+        self.is_leaving = true;
+        let leaving = Leaving { since: self.budget.clock.monotonic(), connection: Arc::clone(connection) };
+        self.budget.state.lock().leaving.insert(self.id, leaving);
     }
 
     /// Bytes held.
@@ -187,13 +261,17 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        let Some(place) = self.place else { return };
         let mut state = self.budget.state.lock();
         if state.overdrawing == Some(self.id) {
             state.overdrawing = None;
         }
-        state.give_back(&self.owner, self.held);
+        if self.is_leaving {
+            state.leaving.remove(&self.id);
+        }
+        state.give_back(place, self.held);
+        state.owners.leave(place);
         state.settle(self.budget.total);
-        self.budget.gauge.set(state.used as f64);
     }
 }
 
@@ -208,14 +286,11 @@ struct Waiting<'a> {
 impl Waiting<'_> {
     /// Leaves the queue; says whether the bytes were granted.
     fn leave(&mut self) -> bool {
-        let budget = Arc::clone(&self.permit.budget);
-        let mut state = budget.state.lock();
         self.settled = true;
-        if state.dequeue(self.permit.id) {
+        if self.permit.budget.state.lock().dequeue(self.permit.id) {
             return false;
         }
         self.permit.held += self.bytes;
-        budget.gauge.set(state.used as f64);
         true
     }
 }
@@ -228,67 +303,103 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl State {
-    fn take(&mut self, owner: &Owner, bytes: u64) {
-        self.used += bytes;
-        match self.owners.get_mut(owner) {
-            Some(share) => share.used += bytes,
-            None => {
-                self.owners.insert(owner.clone(), Share { used: bytes, waiting: 0 });
-            }
+/// What may be used with the small requests.
+fn with_reserve(total: u64) -> u64 {
+    total + total / RESERVE
+}
+
+impl Owners {
+    /// The owner's place, for one more permit.
+    fn enter(&mut self, owner: &Owner) -> usize {
+        if let Some(&place) = self.places.get(owner) {
+            self.shares[place].permits += 1;
+            return place;
         }
+        let share = Share { owner: owner.clone(), permits: 1, used: 0, waiting: 0 };
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.shares[place] = share;
+                place
+            }
+            None => {
+                self.shares.push(share);
+                self.shares.len() - 1
+            }
+        };
+        self.places.insert(owner.clone(), place);
+        place
     }
 
-    fn give_back(&mut self, owner: &Owner, bytes: u64) {
-        self.used = self.used.saturating_sub(bytes);
-        if let Some(share) = self.owners.get_mut(owner) {
-            share.used = share.used.saturating_sub(bytes);
-            if share.used == 0 && share.waiting == 0 {
-                self.owners.remove(owner);
-            }
+    /// A permit of the place has ended.
+    fn leave(&mut self, place: usize) {
+        let share = &mut self.shares[place];
+        share.permits -= 1;
+        if share.permits == 0 && self.places.len() > IDLE_OWNERS {
+            self.places.remove(&share.owner);
+            self.free.push(place);
         }
+    }
+}
+
+impl State {
+    fn take(&mut self, place: usize, bytes: u64) {
+        self.used += bytes;
+        self.owners.shares[place].used += bytes;
+    }
+
+    fn give_back(&mut self, place: usize, bytes: u64) {
+        self.used -= bytes;
+        self.owners.shares[place].used -= bytes;
     }
 
     fn enqueue(&mut self, waiter: Waiter) {
-        let share = self.owners.entry(waiter.owner.clone()).or_default();
+        let share = &mut self.owners.shares[waiter.place];
         self.waiting_owners += usize::from(share.waiting == 0);
         share.waiting += 1;
+        self.small_waiters += usize::from(waiter.small);
         self.waiters.push_back(waiter);
     }
 
     fn remove(&mut self, index: usize) -> Option<Waiter> {
         let waiter = self.waiters.remove(index)?;
-        if let Some(share) = self.owners.get_mut(&waiter.owner) {
-            share.waiting -= 1;
-            self.waiting_owners -= usize::from(share.waiting == 0);
-        }
+        let share = &mut self.owners.shares[waiter.place];
+        share.waiting -= 1;
+        self.waiting_owners -= usize::from(share.waiting == 0);
+        self.small_waiters -= usize::from(waiter.small);
         Some(waiter)
     }
 
     /// Takes a permit out of the queue; `false` if it was not in it.
     fn dequeue(&mut self, id: u64) -> bool {
-        let Some(index) = self.waiters.iter().position(|waiter| waiter.id == id) else { return false };
-        if let Some(waiter) = self.remove(index) {
-            self.give_back(&waiter.owner, 0);
-        }
-        true
+        let index = self.waiters.iter().position(|waiter| waiter.id == id);
+        index.and_then(|index| self.remove(index)).is_some()
     }
 
     fn grant(&mut self, index: usize) {
         let Some(waiter) = self.remove(index) else { return };
-        self.take(&waiter.owner, waiter.bytes);
+        self.take(waiter.place, waiter.bytes);
         // A receiver that is gone finds in `Waiting::leave` that it was granted, and gives it back.
         let _ = waiter.granted.send(());
     }
 
-    /// Grants what can be granted, in order.
+    /// Grants what can be granted: first to the small ones, which have the reserve, then in order.
     fn settle(&mut self, total: u64) {
         let mut index = 0;
+        while self.small_waiters > 0
+            && self.used < with_reserve(total)
+            && let Some(waiter) = self.waiters.get(index)
+        {
+            if waiter.small && self.used + waiter.bytes <= with_reserve(total) {
+                self.grant(index);
+            } else {
+                index += 1;
+            }
+        }
+        index = 0;
         while let Some(waiter) = self.waiters.get(index) {
-            let share = self.owners.get(&waiter.owner);
-            let (used, waiting) = share.map_or((0, 0), |share| (share.used, share.waiting));
-            let others_wait = self.waiting_owners > usize::from(waiting > 0);
-            if others_wait && used > 0 && used + waiter.bytes > total / 2 {
+            let share = &self.owners.shares[waiter.place];
+            let others_wait = self.waiting_owners > usize::from(share.waiting > 0);
+            if others_wait && share.used > 0 && share.used + waiter.bytes > total / 2 {
                 index += 1;
             } else if self.used + waiter.bytes <= total {
                 let waiting = self.waiting_owners;

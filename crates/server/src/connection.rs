@@ -4,8 +4,8 @@ mod line;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -19,6 +19,7 @@ use tokio::sync::{Notify, watch};
 use self::line::{Line, Turn};
 use crate::config::{Pace, ServerConfig};
 use crate::front::Front;
+use crate::known::Known;
 
 /// How far the server is on its way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,17 +59,29 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const FAREWELL: Duration = Duration::from_secs(1);
 const DRAIN_STEP: Duration = Duration::from_millis(100);
 
-/// A connection of HTTP/1.1 that has had no request for so long, or up to twice as long, gives its buffers back.
+/// A connection of HTTP/1.1 that was seen to have no request, and has had none for so long or up to twice as long, gives
+/// its buffers back.
 const REST: Duration = Duration::from_millis(250);
 
+/// What a connection of HTTP/1.1 reads at once, if that much comes, and keeps of an answer until the socket takes it.
+pub(crate) const BUFFER: usize = 256 << 10;
+
 /// Why a connection is cut whose subscriber does not read.
-const STALLED_SUBSCRIBER: &str = "stalled_subscriber";
+pub(crate) const STALLED_SUBSCRIBER: &str = "stalled_subscriber";
+/// Why a connection is cut of which an operation has asked for that.
+const HANG_UP: &str = "hang_up";
+/// Why a connection is cut that does not end the head it has begun.
+const SLOW_HEAD: &str = "slow_head";
 
 impl Protocol {
     pub(crate) fn new(config: &ServerConfig) -> Protocol {
         let mut http1 = http1::Builder::new();
         // hyper's own timeout for heads runs on idle connections too; `Watch` tells them apart.
-        http1.half_close(true).max_buf_size(config.max_head.max(8 << 10)).header_read_timeout(None);
+        http1
+            .half_close(true)
+            .max_header_size(config.max_head)
+            .max_buf_size(BUFFER.max(config.max_head))
+            .header_read_timeout(None);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
@@ -102,11 +115,8 @@ impl Protocol {
             line.close();
         }
         while now != Phase::Cut {
-            let step = match now {
-                Phase::Draining => DRAIN_STEP,
-                _ if line.may_rest() => watch.step.min(REST),
-                _ => watch.step,
-            };
+            let may_rest = line.may_rest() && activity.open.load(Ordering::Relaxed) == 0;
+            let step = watch.next_step(now == Phase::Draining, may_rest);
             tokio::select! {
                 biased;
                 // Before the connection: an answer that goes out after the stop has begun says that it is the last.
@@ -117,15 +127,16 @@ impl Protocol {
                     }
                 }
                 () = activity.hung_up.notified() => {
-                    let asked = activity.hang_up.is_asked();
-                    front.meters.cut(if asked { "hang_up" } else { STALLED_SUBSCRIBER });
+                    let reason = activity.reason().unwrap_or(HANG_UP);
+                    front.meters.cut(reason);
+                    tracing::debug!(reason, "connection cut");
                     return;
                 }
                 turn = &mut line => if turn == Turn::Over {
                     return;
                 },
                 () = runtime::sleep(step) => match watch.judge(&activity.snapshot(), step, now == Phase::Draining) {
-                    Verdict::Keep if watch.idle > step && watch.partial.is_zero() => line.rest(),
+                    Verdict::Keep if watch.idle > step && watch.partial.is_zero() => watch.begun = line.rest(),
                     Verdict::Keep => {}
                     Verdict::Retire => line.close(),
                     Verdict::End => return,
@@ -155,6 +166,7 @@ pub(crate) struct Local {
 #[derive(Debug)]
 pub(crate) struct Activity {
     local: Local,
+    known: Known,
     http2: AtomicBool,
     /// Whether bytes wait for the peer to take some.
     blocked: AtomicBool,
@@ -171,6 +183,8 @@ pub(crate) struct Activity {
     received_at_finish: AtomicU64,
     hang_up: HangUp,
     hung_up: Notify,
+    /// Why it is to end.
+    reason: OnceLock<&'static str>,
     phase: watch::Receiver<Phase>,
 }
 
@@ -191,6 +205,7 @@ impl Activity {
     pub(crate) fn new(local: Local, phase: watch::Receiver<Phase>) -> Activity {
         Activity {
             local,
+            known: Known::default(),
             http2: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             received: AtomicU64::new(0),
@@ -202,6 +217,7 @@ impl Activity {
             received_at_finish: AtomicU64::new(0),
             hang_up: HangUp::default(),
             hung_up: Notify::new(),
+            reason: OnceLock::new(),
             phase,
         }
     }
@@ -213,9 +229,15 @@ impl Activity {
         let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
     }
 
-    /// Ends the connection.
-    pub(crate) fn end(&self) {
+    /// Ends the connection, for the first reason that is given.
+    pub(crate) fn end(&self, reason: &'static str) {
+        self.reason.get_or_init(|| reason);
         self.hung_up.notify_one();
+    }
+
+    /// Why the connection is to end, if it is.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        self.reason.get().copied()
     }
 
     /// The flag by which an operation asks for the connection's end.
@@ -226,7 +248,7 @@ impl Activity {
     /// Ends the connection and does not return, if an operation has asked for it.
     pub(crate) async fn heed_hang_up(&self) {
         if self.hang_up.is_asked() {
-            self.end();
+            self.end(HANG_UP);
             std::future::pending().await
         }
     }
@@ -234,6 +256,11 @@ impl Activity {
     /// Where and how the connection came in.
     pub(crate) fn local(&self) -> Local {
         self.local
+    }
+
+    /// What is known of its requests.
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
     }
 
     /// A request begins.
@@ -280,6 +307,11 @@ impl OpenRequest {
         }
     }
 
+    /// The connection that it came by.
+    pub(crate) fn connection(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+
     pub(crate) fn is_http1(&self) -> bool {
         !self.activity.http2.load(Ordering::Relaxed)
     }
@@ -307,6 +339,8 @@ struct Watch {
     idle: Duration,
     /// How long the head of a request has been incomplete.
     partial: Duration,
+    /// Whether a head has begun of which nothing came since the last request: its first bytes came with that.
+    begun: bool,
     /// How long answers have been waiting for the peer, and what had happened when that began.
     unsent: Duration,
     unsent_since: (u64, u64),
@@ -335,6 +369,7 @@ impl Watch {
             step: (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(5)),
             idle: Duration::ZERO,
             partial: Duration::ZERO,
+            begun: false,
             unsent: Duration::ZERO,
             unsent_since: (0, 0),
             stalled: Duration::ZERO,
@@ -343,9 +378,18 @@ impl Watch {
         }
     }
 
+    /// When to judge next. A connection with a request in flight is not waited for to rest.
+    fn next_step(&self, draining: bool, may_rest: bool) -> Duration {
+        match (draining, may_rest) {
+            (true, _) => DRAIN_STEP,
+            (false, true) => self.step.min(REST),
+            (false, false) => self.step,
+        }
+    }
+
     fn judge(&mut self, now: &Snapshot, step: Duration, draining: bool) -> Verdict {
         if now.open > 0 {
-            (self.idle, self.partial) = (Duration::ZERO, Duration::ZERO);
+            (self.idle, self.partial, self.begun) = (Duration::ZERO, Duration::ZERO, false);
             if draining && now.stopped == now.open {
                 return self.judge_stopped(now, step);
             }
@@ -355,15 +399,15 @@ impl Watch {
         self.unsent = Duration::ZERO;
         self.unsent_since = (now.sent, now.finished);
         if moved {
-            (self.idle, self.partial) = (Duration::ZERO, Duration::ZERO);
+            (self.idle, self.partial, self.begun) = (Duration::ZERO, Duration::ZERO, false);
         }
         self.idle += step;
         if (draining || self.retired) && self.idle >= FAREWELL {
             return Verdict::End;
         }
-        if !now.http2 && now.received > now.received_at_finish {
+        if !now.http2 && (now.received > now.received_at_finish || self.begun) {
             self.partial += step;
-            return if self.partial >= self.rules.head { Verdict::Cut("slow_head") } else { Verdict::Keep };
+            return if self.partial >= self.rules.head { Verdict::Cut(SLOW_HEAD) } else { Verdict::Keep };
         }
         if self.idle >= self.rules.idle && !self.retired {
             (self.retired, self.idle) = (true, Duration::ZERO);

@@ -6,7 +6,6 @@ use millstream_api::{Error, ErrorCode};
 
 use crate::answer::Reply;
 use crate::body::BodyError;
-use crate::budget::NoRoom;
 use crate::codec::Format;
 use crate::guard::Foreign;
 
@@ -81,6 +80,8 @@ pub(crate) enum Fault {
     Foreign { foreign: Foreign, dialect: Dialect },
     /// Its body could not be had.
     Body { error: BodyError, dialect: Dialect },
+    /// There was no memory for its answer.
+    Busy { dialect: Dialect },
 }
 
 impl Fault {
@@ -90,11 +91,6 @@ impl Fault {
 
     pub(crate) fn bare(code: ErrorCode, dialect: Dialect) -> Fault {
         Fault::Error { error: Error::bare(code), dialect }
-    }
-
-    /// There was no memory for the answer.
-    pub(crate) fn no_room(_: NoRoom, dialect: Dialect) -> Fault {
-        Fault::Body { error: BodyError::NoRoom, dialect }
     }
 
     /// The answer.
@@ -112,12 +108,12 @@ impl Fault {
                 reply.body = dialect.body(&error);
                 reply
             }
-            Fault::Body { error: BodyError::NoRoom, dialect } => {
+            Fault::Body { error: BodyError::NoRoom, dialect } | Fault::Busy { dialect } => {
                 let error = Error::new(ErrorCode::ServiceUnavailable, "The server is busy; please try again.");
                 let mut reply = Reply::new(StatusCode::SERVICE_UNAVAILABLE, dialect.content_type());
                 reply.body = dialect.body(&error);
                 reply.retry = true;
-                reply.close = true;
+                reply.close = matches!(self, Fault::Body { .. });
                 reply
             }
             Fault::Body { error, .. } => {
@@ -146,6 +142,7 @@ impl Fault {
                 BodyError::NoRoom => ErrorCode::ServiceUnavailable.name(),
                 BodyError::Broken => "RequestBroken",
             },
+            Fault::Busy { .. } => ErrorCode::ServiceUnavailable.name(),
         }
     }
 
@@ -159,6 +156,7 @@ impl Fault {
                 BodyError::NoRoom => "no_memory",
                 BodyError::Broken => "broken_off",
             }),
+            Fault::Busy { .. } => Some("no_memory"),
             Fault::Error { error, .. } => match error.code {
                 code if is_authentication(code) => Some("authentication"),
                 ErrorCode::SerializationException => Some("malformed"),
@@ -172,7 +170,7 @@ impl Fault {
     pub(crate) fn detail(&self) -> String {
         match self {
             Fault::Foreign { foreign, .. } => foreign.to_string(),
-            Fault::Body { .. } => String::new(),
+            Fault::Body { .. } | Fault::Busy { .. } => String::new(),
             Fault::Error { error, .. } => match error.code {
                 code if is_authentication(code) => String::new(),
                 ErrorCode::SerializationException | ErrorCode::ValidationException => String::new(),

@@ -9,14 +9,14 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Body;
 use millstream_api::kinesis::{Operation, Output, Service, TARGET_PREFIX};
-use millstream_api::{Context, Error, ErrorCode};
+use millstream_api::{Context, Error, ErrorCode, RequestId};
 use millstream_env::Env;
 
 use crate::admin::{self, Endpoint, HealthSource};
 use crate::answer::{Answer, Reply};
 use crate::auth::{self, Defaults};
 use crate::body::{self, BodyError, BodyRules};
-use crate::budget::{Budget, Flow, Permit};
+use crate::budget::{Budget, Flow, NoRoom, Permit};
 use crate::codec::{EVENT_STREAM, Format, RecordsPage};
 use crate::config::ServerConfig;
 use crate::connection::Activity;
@@ -27,7 +27,7 @@ use crate::ids::Ids;
 use crate::metrics::Meters;
 use crate::subscription::{Subscription, Terms};
 
-const X_AMZ_TARGET: &str = "x-amz-target";
+static X_AMZ_TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const EXTENDED_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 
@@ -70,7 +70,7 @@ enum Target {
 
 impl Target {
     fn of(headers: &HeaderMap) -> Target {
-        let value = headers.get(X_AMZ_TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let value = headers.get(&X_AMZ_TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
         match value.split_once('.') {
             Some((service, operation)) if !service.is_empty() && !operation.is_empty() => {
                 let operation = if service == TARGET_PREFIX { Operation::from_name(operation) } else { None };
@@ -92,7 +92,6 @@ impl Front {
         let meters = Meters::new();
         Front {
             ids: Ids::new(&*env.random),
-            env,
             service,
             health,
             controls: OnceLock::new(),
@@ -101,10 +100,11 @@ impl Front {
                 account: Arc::clone(&config.default_account),
                 region: Arc::clone(&config.default_region),
             },
-            budget: Budget::new(config.memory as u64, config.memory_wait, meters.in_flight.clone()),
-            terms: Terms::new(config, &meters),
+            budget: Budget::new(config.memory as u64, config.memory_wait, Arc::clone(&env.clock)),
+            terms: Terms::new(config, &env.clock, &meters),
             rules: BodyRules { max: config.max_body, pace: config.pace, times: 1 },
             large_answer: config.large_answer as u64,
+            env,
             meters,
             draining: AtomicBool::new(false),
             cut: AtomicUsize::new(0),
@@ -122,7 +122,7 @@ impl Front {
         let request_id = self.ids.request_id();
         let (mut permit, mut seen, mut origin) = (None, Seen::default(), None);
         let mut is_preflight = false;
-        let result = match self.guard.check(&head, connection.local()) {
+        let result = match self.guard.check(&head, connection.local(), connection.known()) {
             Err(foreign) => Err(Fault::Foreign { foreign, dialect: Dialect::of(&head.headers) }),
             Ok(allowed) => {
                 origin = allowed;
@@ -132,7 +132,7 @@ impl Front {
                 } else if let Some(endpoint) = admin::endpoint(&head) {
                     Ok(self.administer(endpoint, &head, body, &mut permit).await)
                 } else {
-                    let answered = self.call(&head, body, &request_id, connection, &mut permit, &mut seen).await;
+                    let answered = self.call(&head, body, request_id, connection, &mut permit, &mut seen).await;
                     let took = self.env.clock.monotonic().saturating_sub(started);
                     self.meters.answered(seen.operation, answered.as_ref().err().map(Fault::code), took);
                     answered
@@ -143,7 +143,7 @@ impl Front {
             Ok(reply) => reply,
             Err(fault) => {
                 let reply = fault.reply();
-                self.report(&fault, reply.status, &request_id, seen.operation);
+                self.report(&fault, reply.status, request_id, seen.operation);
                 if let Some(permit) = &mut permit {
                     permit.hold(reply.body.len() as u64);
                 }
@@ -153,7 +153,7 @@ impl Front {
         self.meters.moved(seen.received, reply.len());
         let mut response = reply.into_response(permit, open);
         let headers = response.headers_mut();
-        if let Ok(id) = HeaderValue::try_from(request_id) {
+        if let Ok(id) = HeaderValue::from_bytes(&request_id.text()) {
             headers.insert(REQUEST_ID, id);
         }
         match origin {
@@ -164,7 +164,7 @@ impl Front {
             Some(origin) => guard::expose(headers, origin),
             None => {}
         }
-        if let Ok(id) = HeaderValue::try_from(self.ids.extended_id()) {
+        if let Ok(id) = HeaderValue::from_bytes(&self.ids.extended_id()) {
             headers.insert(EXTENDED_ID, id);
         }
         response
@@ -180,6 +180,9 @@ impl Front {
             let controls = self.controls.get().map(|controls| &**controls);
             return controls::answer(controls, head, body, self.rules.pace, permit).await;
         }
+        if endpoint == Endpoint::Metrics {
+            self.meters.held(self.budget.used(), self.terms.used());
+        }
         admin::answer(endpoint, &head.method, &self.health, self.draining.load(Ordering::Relaxed))
     }
 
@@ -188,7 +191,7 @@ impl Front {
         &self,
         head: &Parts,
         body: B,
-        request_id: &str,
+        request_id: RequestId,
         connection: &Arc<Activity>,
         permit: &mut Option<Permit>,
         seen: &mut Seen,
@@ -205,7 +208,7 @@ impl Front {
         if !is_post {
             return Err(undetermined());
         }
-        let caller = auth::caller(head, &self.defaults);
+        let caller = auth::caller(head, &self.defaults, connection.known());
         let account = caller.as_ref().map_or(&self.defaults.account, |caller| &caller.account);
         let target = Target::of(&head.headers);
         let flow = if target == Target::Known(Operation::GetRecords) { Flow::Out } else { Flow::In };
@@ -257,7 +260,7 @@ impl Front {
                     account: caller.account,
                     region: caller.region,
                     access_key: caller.access_key,
-                    request_id: request_id.to_owned(),
+                    request_id,
                     hang_up: connection.hang_up().clone(),
                 };
                 let output = self.operate(format, operation, &context, &body, permit).await;
@@ -282,7 +285,7 @@ impl Front {
         let fail = |error| Fault::new(error, dialect);
         let input = format.decode(operation, body).map_err(fail)?;
         if operation == Operation::GetRecords {
-            permit.grow(self.large_answer).await.map_err(|no_room| Fault::no_room(no_room, dialect))?;
+            permit.grow(self.large_answer).await.map_err(|NoRoom| Fault::Busy { dialect })?;
         }
         self.service.call(context, input).await.map_err(fail)
     }
@@ -309,7 +312,7 @@ impl Front {
         }
     }
 
-    fn report(&self, fault: &Fault, status: StatusCode, request_id: &str, operation: Option<Operation>) {
+    fn report(&self, fault: &Fault, status: StatusCode, request_id: RequestId, operation: Option<Operation>) {
         if let Some(reason) = fault.refusal() {
             self.meters.refused(reason);
         }
@@ -317,9 +320,9 @@ impl Front {
         let operation = operation.map_or("-", Operation::name);
         // What is said of a refusal is only put together if somebody hears it.
         if status >= 500 {
-            tracing::warn!(request_id, operation, status, code, detail = fault.detail(), "request failed");
+            tracing::warn!(%request_id, operation, status, code, detail = fault.detail(), "request failed");
         } else {
-            tracing::info!(request_id, operation, status, code, detail = fault.detail(), "request refused");
+            tracing::info!(%request_id, operation, status, code, detail = fault.detail(), "request refused");
         }
     }
 }

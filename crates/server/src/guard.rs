@@ -16,6 +16,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
 use crate::connection::Local;
+use crate::known::Known;
 
 const EXPOSED: &str = "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date";
 /// Seconds for which a browser may remember the answer to a preflight.
@@ -66,7 +67,7 @@ impl Guard {
     }
 
     /// Checks a request that came in at `local`. Gives the origin that may see the answer, if a page asks.
-    pub(crate) fn check(&self, head: &Parts, local: Local) -> Result<Option<HeaderValue>, Foreign> {
+    pub(crate) fn check(&self, head: &Parts, local: Local, known: &Known) -> Result<Option<HeaderValue>, Foreign> {
         let header = head.headers.get(HOST).map(|value| match value.to_str() {
             Ok(plain) => Cow::Borrowed(plain),
             Err(_) => String::from_utf8_lossy(value.as_bytes()),
@@ -74,7 +75,7 @@ impl Guard {
         let target = head.uri.authority().map(|authority| authority.as_str());
         // An absolute target counts before the header, but neither may be foreign.
         for host in [header.as_deref(), target].into_iter().flatten() {
-            if !self.allows_host(host, local.ip) {
+            if !known.allows_host(host, || self.allows_host(host, local.ip)) {
                 return Err(Foreign::Host(shown(host)));
             }
         }
@@ -174,7 +175,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        guard().check(&request.body(()).unwrap().into_parts().0, local)
+        guard().check(&request.body(()).unwrap().into_parts().0, local, &Known::default())
     }
 
     #[test]

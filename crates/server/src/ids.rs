@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use base64_simd::STANDARD;
+use base64_simd::{AsOut, STANDARD};
+use millstream_api::RequestId;
 use millstream_env::{Random, RandomExt};
 
 /// Makes ids that do not repeat. They are names, not secrets, so a fast generator with a random seed is enough.
@@ -19,36 +20,26 @@ impl Ids {
         Ids { state: AtomicU64::new(random.u64()), salt: random.u64() }
     }
 
-    fn next(&self) -> u64 {
-        mix(self.state.fetch_add(STEP, Ordering::Relaxed))
-    }
-
-    /// A UUID: lower-case hexadecimal digits in groups of 8, 4, 4, 4 and 12.
-    pub(crate) fn request_id(&self) -> String {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    /// The id of the next request.
+    pub(crate) fn request_id(&self) -> RequestId {
         let position = self.state.fetch_add(STEP, Ordering::Relaxed);
         // Version 4, variant 1.
         let high = mix(position) & !0xf000 | 0x4000;
         let low = mix(position ^ self.salt) & !(3 << 62) | (2 << 62);
-        let mut id = String::with_capacity(36);
-        let bytes = high.to_be_bytes().into_iter().chain(low.to_be_bytes());
-        for (place, byte) in bytes.enumerate() {
-            if matches!(place, 4 | 6 | 8 | 10) {
-                id.push('-');
-            }
-            id.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            id.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
-        id
+        RequestId(high, low)
     }
 
     /// The value of `x-amz-id-2`: 64 bytes in base64.
-    pub(crate) fn extended_id(&self) -> String {
+    pub(crate) fn extended_id(&self) -> [u8; 88] {
+        let mut position = self.state.fetch_add(STEP.wrapping_mul(8), Ordering::Relaxed);
         let mut bytes = [0; 64];
         for part in bytes.chunks_exact_mut(8) {
-            part.copy_from_slice(&self.next().to_le_bytes());
+            part.copy_from_slice(&mix(position).to_le_bytes());
+            position = position.wrapping_add(STEP);
         }
-        STANDARD.encode_to_string(bytes)
+        let mut text = [0; 88];
+        let _ = STANDARD.encode(&bytes, text.as_mut_slice().as_out());
+        text
     }
 }
 
@@ -75,10 +66,12 @@ mod tests {
 
     #[test]
     fn request_ids_look_like_uuids_and_differ() {
+        let id = RequestId(0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210);
+        assert_eq!(id.to_string(), "01234567-89ab-cdef-fedc-ba9876543210");
         let ids = Ids::new(&Fixed);
         let mut seen = HashSet::new();
         for _ in 0..10_000 {
-            let id = ids.request_id();
+            let id = ids.request_id().to_string();
             let groups: Vec<usize> = id.split('-').map(str::len).collect();
             assert_eq!(groups, [8, 4, 4, 4, 12], "{id}");
             assert!(id.chars().all(|c| c == '-' || c.is_ascii_digit() || ('a'..='f').contains(&c)), "{id}");
@@ -90,8 +83,13 @@ mod tests {
     #[test]
     fn extended_ids_are_64_bytes_in_base64() {
         let ids = Ids::new(&Fixed);
-        let id = ids.extended_id();
-        assert_eq!(STANDARD.decode_to_vec(&id).unwrap().len(), 64);
-        assert_ne!(id, ids.extended_id());
+        let mut seen = HashSet::new();
+        for _ in 0..1000 {
+            let bytes = STANDARD.decode_to_vec(ids.extended_id()).unwrap();
+            assert_eq!(bytes.len(), 64);
+            for part in bytes.chunks(8) {
+                assert!(seen.insert(part.to_vec()));
+            }
+        }
     }
 }

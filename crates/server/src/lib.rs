@@ -19,6 +19,7 @@ mod fault;
 mod front;
 mod guard;
 mod ids;
+mod known;
 pub mod metrics;
 mod server;
 mod subscription;

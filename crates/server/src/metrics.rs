@@ -22,8 +22,8 @@ pub const EVENTS_IN_FLIGHT: &str = "millstream_events_in_flight_bytes";
 pub const REFUSALS: &str = "millstream_refusals_total";
 /// Open connections.
 pub const CONNECTIONS: &str = "millstream_connections";
-/// Connections, or streams of HTTP/2, cut by the server, by reason: their peer's pace, or a fault that was asked for
-/// (`hang_up`).
+/// Connections, or streams of HTTP/2, cut by the server, by reason: their peer's pace, memory that they held while others
+/// waited for it (`held_memory`), or a fault that was asked for (`hang_up`).
 pub const CONNECTIONS_CUT: &str = "millstream_connections_cut_total";
 
 /// Why requests are refused: every `reason` of [`REFUSALS`].
@@ -56,8 +56,8 @@ pub(crate) struct Meters {
     operations: Vec<OnceLock<(Counter, Histogram)>>,
     bytes_in: Counter,
     pub(crate) bytes_out: Counter,
-    pub(crate) in_flight: Gauge,
-    pub(crate) events_in_flight: Gauge,
+    in_flight: Gauge,
+    events_in_flight: Gauge,
     pub(crate) stalled: Counter,
     pub(crate) connections: Gauge,
 }
@@ -110,6 +110,12 @@ impl Meters {
     pub(crate) fn moved(&self, received: usize, sent: usize) {
         self.bytes_in.increment(received as u64);
         self.bytes_out.increment(sent as u64);
+    }
+
+    /// Memory that is held by requests and by events, told before it is asked for: it changes with every request.
+    pub(crate) fn held(&self, requests: u64, events: u64) {
+        self.in_flight.set(requests as f64);
+        self.events_in_flight.set(events as f64);
     }
 
     pub(crate) fn refused(&self, reason: &'static str) {

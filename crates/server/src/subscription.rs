@@ -16,14 +16,14 @@ use ::metrics::Counter;
 use bytes::Bytes;
 use millstream_api::EventStream;
 use millstream_api::kinesis::{SubscribeToShardEventStream, SubscribeToShardOutput};
-use millstream_env::runtime;
+use millstream_env::{ServerClock, runtime};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::answer::held;
 use crate::budget::{Budget, Flow, NoRoom, Permit};
 use crate::codec::Format;
 use crate::config::ServerConfig;
-use crate::connection::{Activity, OpenRequest};
+use crate::connection::{Activity, OpenRequest, STALLED_SUBSCRIBER};
 use crate::metrics::Meters;
 
 /// What events may take beside the memory of all requests: one part in so many of as much.
@@ -59,16 +59,21 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    pub(crate) fn new(config: &ServerConfig, meters: &Meters) -> Arc<Terms> {
+    pub(crate) fn new(config: &ServerConfig, clock: &Arc<ServerClock>, meters: &Meters) -> Arc<Terms> {
         let memory = (config.memory / SHARE) as u64;
         Arc::new(Terms {
             live: AtomicU32::new(0),
-            budget: Budget::new(memory, Duration::MAX, meters.events_in_flight.clone()),
+            budget: Budget::new(memory, Duration::MAX, Arc::clone(clock)),
             claim: CLAIM.min(memory / 4),
             window: config.pace.window,
             bytes: meters.bytes_out.clone(),
             stalled: meters.stalled.clone(),
         })
+    }
+
+    /// Bytes of events on their way.
+    pub(crate) fn used(&self) -> u64 {
+        self.budget.used()
     }
 
     /// Lets pass what is to lie between two events of one subscription.
@@ -197,7 +202,7 @@ impl Sender {
         let _ = self.pieces.try_send(Err(Broken));
         match runtime::timeout(terms.window, last).await {
             Some(_) => terms.stalled.increment(1),
-            None => connection.end(),
+            None => connection.end(STALLED_SUBSCRIBER),
         }
     }
 

@@ -65,6 +65,10 @@ fn broken_http_is_answered_or_closed() {
     let mut connection = server.connect();
     let _ = std::io::Write::write_all(&mut connection.stream, head.as_bytes());
     assert!(connection.answer().is_none_or(|answer| answer.status == 431));
+    // Beyond the limit on heads, and within the buffer.
+    let mut connection = server.connect();
+    connection.send(format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(65 << 10)));
+    assert_eq!(connection.answer().unwrap().status, 431);
     assert_eq!(server.ask(&call("ListStreams", "{}")).status, 200);
 }
 
@@ -126,6 +130,18 @@ fn half_a_head_and_idle_connections_are_closed() {
 }
 
 #[test]
+fn half_a_head_that_came_with_a_request_has_no_more_time() {
+    let server = Running::with(|config| {
+        config.head_timeout = Duration::from_millis(300);
+        config.idle_timeout = Duration::from_secs(600);
+    });
+    let mut connection = server.connect();
+    connection.send(call("ListStreams", "{}") + "POST / HTTP/1.1\r\nHost: loc");
+    assert_eq!(connection.answer().unwrap().status, 200);
+    assert!(connection.is_closed());
+}
+
+#[test]
 fn connections_beyond_the_most_wait_their_turn() {
     let server = Running::with(|config| config.max_connections = 1);
     let mut first = server.connect();
@@ -157,6 +173,31 @@ fn a_client_that_does_not_read_is_cut() {
     server.begin_stop();
     assert_eq!(server.wait().cut, 0);
     assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+}
+
+#[test]
+fn clients_that_do_not_read_do_not_keep_others_from_memory() {
+    let server = Running::with(|config| {
+        config.memory = 32 << 20;
+        config.memory_wait = Duration::from_millis(300);
+        // Nothing else cuts them.
+        config.pace = Pace { window: Duration::from_secs(600), bytes: 1 };
+    });
+    server.fake.page.store(12 << 20, Ordering::SeqCst);
+    let read = call("GetRecords", "{\"ShardIterator\":\"x\"}");
+    let mut stalled: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    for connection in &mut stalled {
+        connection.send(&read);
+    }
+    server.wait_for(3);
+    let mut patient = server.connect();
+    // A refusal does not end the connection.
+    common::until("there is room", || {
+        let answer = patient.ask(&read);
+        assert!(matches!((answer.status, answer.header("connection")), (200 | 503, None)), "{answer:?}");
+        answer.status == 200
+    });
+    assert!(stalled.iter_mut().any(|connection| connection.answer().is_none()));
 }
 
 #[test]

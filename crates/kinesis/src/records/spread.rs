@@ -2,8 +2,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::state::ShardIndex;
-
 /// Places the records of one request.
 pub(super) struct Spread<'a> {
     /// The stream's count of places given, so that the next request goes on where this one ends.
@@ -17,33 +15,33 @@ impl Spread<'_> {
         Spread { turn, skipped: 0 }
     }
 
-    /// The next shard in turn; `None` only if there is none.
-    pub(super) fn next(&self, shards: &[ShardIndex]) -> Option<ShardIndex> {
+    /// The place of the next shard in turn, of so many; `None` only if there is none.
+    pub(super) fn next(&self, shards: usize) -> Option<usize> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        shards.get(turn.checked_rem(shards.len())?).copied()
+        turn.checked_rem(shards)
     }
 
-    /// The next shard in turn that `admit` takes, the others being skipped; if it takes none, `Err` with the shard whose
-    /// turn it was. `None` only if there is no shard.
+    /// The place of the next shard in turn that `admit` takes, the others being skipped; if it takes none, `Err` with the
+    /// place whose turn it was. `None` only if there is no shard.
     pub(super) fn admitted(
         &mut self,
-        shards: &[ShardIndex],
-        mut admit: impl FnMut(ShardIndex) -> bool,
-    ) -> Option<Result<ShardIndex, ShardIndex>> {
+        shards: usize,
+        mut admit: impl FnMut(usize) -> bool,
+    ) -> Option<Result<usize, usize>> {
         let first = self.next(shards)?;
         if admit(first) {
             return Some(Ok(first));
         }
         // On a stream that is busy everywhere each record would look at every shard: a request looks at each a few times.
-        let most = shards.len().saturating_mul(4);
-        for _ in 1..shards.len() {
+        let most = shards.saturating_mul(4);
+        for _ in 1..shards {
             if self.skipped >= most {
                 break;
             }
             self.skipped += 1;
-            let shard = self.next(shards)?;
-            if admit(shard) {
-                return Some(Ok(shard));
+            let place = self.next(shards)?;
+            if admit(place) {
+                return Some(Ok(place));
             }
         }
         Some(Err(first))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use millstream_api::{Blob, Error};
 use millstream_log::{AppendError, Appended, Batch, BatchSlot, NotWritten, RecordKeys};
+use smallvec::{SmallVec, smallvec};
 
 use super::spread::Spread;
 use crate::hash::HashKey;
@@ -49,6 +50,9 @@ pub(super) enum Fate {
     Written(SequenceNumber),
 }
 
+/// The fates of a request's records. A PutRecord has one, which needs no memory of its own.
+pub(super) type Fates = SmallVec<[Fate; 1]>;
+
 /// Where a record stands while the request is under way.
 #[derive(Clone, Copy)]
 enum Step {
@@ -66,33 +70,35 @@ impl Kinesis {
         stream: &Stream,
         mut view: Arc<View>,
         records: &[Incoming<'_>],
-    ) -> Result<Vec<Fate>, Error> {
+    ) -> Result<Fates, Error> {
         let gone = || texts::stream_not_found(&stream.address.name, &stream.address.account);
         let log = stream.log().ok_or_else(gone)?;
         let now = self.env.clock.monotonic();
-        let mut steps = vec![Step::New; records.len()];
-        let mut throttle = stream.throttle.writes();
+        let mut steps: SmallVec<[Step; 1]> = smallvec![Step::New; records.len()];
         let mut spread = Spread::new(&stream.turn);
         let bytes = records.iter().map(|record| record.size).sum();
         for _ in 0..ROUTINGS {
-            let shards = view.routes.shards();
+            let (routes, shards) = (&view.routes, view.routes.shards());
             let mut batch = Batch::expecting(records.len(), bytes, shards.len());
             for (record, step) in records.iter().zip(&mut steps) {
-                let mut admit = |shard| throttle.admit(&stream.limits, shard, record.size as u64, now);
+                let admit = |place| {
+                    stream.limits.is_write_unlimited()
+                        || view.throttle(place, &stream.throttle).admit_write(&stream.limits, record.size as u64, now)
+                };
                 let routed = match (&step, record.place) {
                     (Step::Throttled(_), _) => continue,
-                    (Step::New, Place::At(key)) => view.routes.route(key).map(|shard| match admit(shard) {
-                        true => Ok(shard),
-                        false => Err(shard),
+                    (Step::New, Place::At(key)) => routes.place(key).map(|place| match admit(place) {
+                        true => Ok(place),
+                        false => Err(place),
                     }),
-                    (Step::New, Place::Anywhere) => spread.admitted(shards, admit),
+                    (Step::New, Place::Anywhere) => spread.admitted(shards.len(), admit),
                     // Routed before: it has been admitted then.
-                    (Step::Sent(_), Place::At(key)) => view.routes.route(key).map(Ok),
-                    (Step::Sent(_), Place::Anywhere) => spread.next(shards).map(Ok),
+                    (Step::Sent(_), Place::At(key)) => routes.place(key).map(Ok),
+                    (Step::Sent(_), Place::Anywhere) => spread.next(shards.len()).map(Ok),
                 };
                 *step = match routed.ok_or_else(gone)? {
-                    Ok(shard) => Step::Sent(push(&mut batch, shard, record)),
-                    Err(shard) => Step::Throttled(shard),
+                    Ok(place) => Step::Sent(push(&mut batch, shards[place], record)),
+                    Err(place) => Step::Throttled(shards[place]),
                 };
             }
             if batch.is_empty() {
@@ -123,15 +129,15 @@ impl Kinesis {
         records: &[Incoming<'_>],
         steps: &[Step],
         appended: &Appended,
-    ) -> Vec<Fate> {
+    ) -> Fates {
         let mut throttled = 0;
         // Records and bytes of each entry of `appended.shards`, and the creation of its shard.
-        let mut groups: Vec<(u64, u64, u64)> = appended
+        let mut groups: SmallVec<[(u64, u64, u64); 1]> = appended
             .shards
             .iter()
             .map(|group| (0, 0, view.shard(group.shard).map_or(0, |shard| shard.create_second)))
             .collect();
-        let mut fates = Vec::with_capacity(records.len());
+        let mut fates = Fates::with_capacity(records.len());
         for (record, step) in records.iter().zip(steps) {
             match *step {
                 Step::Throttled(shard) => {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_api::kinesis::*;
-use millstream_api::{Context, Error, ErrorCode, HangUp};
+use millstream_api::{Context, Error, ErrorCode, HangUp, RequestId};
 use millstream_catalog::Catalog;
 use millstream_env::sim::{Crash, SimEnv};
 use millstream_log::Log;
@@ -58,7 +58,7 @@ pub(crate) fn context(account: &str, region: &str) -> Context {
         account: account.into(),
         region: region.into(),
         access_key: "k".into(),
-        request_id: "r".to_owned(),
+        request_id: RequestId::default(),
         hang_up: HangUp::default(),
     }
 }

@@ -12,7 +12,7 @@ fn ask(uri: &str, headers: &[(&str, &str)]) -> Result<Caller, Error> {
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    caller(&request.body(()).unwrap().into_parts().0, &defaults())
+    caller(&request.body(()).unwrap().into_parts().0, &defaults(), &Known::default())
 }
 
 fn signed(credential: &str) -> Result<Caller, Error> {
@@ -111,7 +111,7 @@ fn the_query_form_is_percent_decoded() {
 proptest! {
     #[test]
     fn any_text_is_read(header in "\\PC*", credential in "\\PC*", query in "[ -~]*") {
-        let _ = from_header(&header, &HeaderMap::new(), &defaults());
+        let _ = from_header(&header, &HeaderMap::new());
         if let Ok(caller) = from_credential(&credential, &defaults()) {
             prop_assert!(is_region(&caller.region));
             prop_assert_eq!(caller.account.len(), 12);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ::metrics::Gauge;
 use hyper::body::{Frame, SizeHint};
+use millstream_env::Env;
 
 use super::*;
 use crate::budget::{Budget, Flow};
@@ -51,7 +51,7 @@ fn pieces(sizes: &[usize], declared: u64, gap: Duration) -> Pieces {
 const RULES: BodyRules = BodyRules { max: 100, pace: Pace { window: Duration::from_millis(40), bytes: 10 }, times: 1 };
 
 fn outcome(body: Pieces, memory: u64) -> (Result<usize, BodyError>, u64) {
-    let budget = Budget::new(memory, Duration::from_millis(20), Gauge::noop());
+    let budget = Budget::new(memory, Duration::from_millis(20), Env::real(1).clock);
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
         let mut other = budget.permit(Arc::from("other"), Flow::In);
         other.charge(memory / 2);
@@ -88,7 +88,7 @@ fn a_trickle_is_cut() {
 
 #[test]
 fn a_full_budget_refuses_all_but_one() {
-    let budget = Budget::new(10, Duration::from_millis(20), Gauge::noop());
+    let budget = Budget::new(10, Duration::from_millis(20), Env::real(1).clock);
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
         let mut full = budget.permit(Arc::from("a"), Flow::In);
         full.charge(10);
@@ -102,7 +102,7 @@ fn a_full_budget_refuses_all_but_one() {
 
 #[test]
 fn waiting_for_memory_is_not_the_peers_fault() {
-    let budget = Budget::new(10, Duration::from_secs(5), Gauge::noop());
+    let budget = Budget::new(10, Duration::from_secs(5), Env::real(1).clock);
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
         let mut full = budget.permit(Arc::from("a"), Flow::In);
         full.charge(10);
@@ -121,11 +121,23 @@ fn waiting_for_memory_is_not_the_peers_fault() {
 
 #[test]
 fn what_is_copied_is_counted_with_its_copy() {
-    let budget = Budget::new(100, Duration::from_millis(20), Gauge::noop());
+    let budget = Budget::new(100, Duration::from_millis(20), Env::real(1).clock);
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
         let mut permit = budget.permit(Arc::from("a"), Flow::In);
         let rules = BodyRules { times: 2, ..RULES };
         let body = read(pieces(&[30, 10], 40, Duration::ZERO), rules, &mut permit).await;
         assert_eq!((body.map(|body| body.len()), permit.held()), (Ok(40), 80));
     });
+}
+
+#[test]
+fn memory_grows_ahead_of_what_comes_but_not_beyond_what_was_declared() {
+    for (declared, capacity) in [(0, 20), (30, 30), (1000, 80)] {
+        let mut gathered = Gathered::default();
+        gathered.add(Bytes::from_static(&[1; 10]), declared);
+        assert_eq!(gathered.rest.capacity(), 0, "one piece is not copied");
+        gathered.add(Bytes::from_static(&[2; 10]), declared);
+        assert_eq!(gathered.rest.capacity(), capacity, "{declared}");
+        assert_eq!(gathered.whole(), [[1; 10], [2; 10]].concat());
+    }
 }

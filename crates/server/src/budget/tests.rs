@@ -1,11 +1,47 @@
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use millstream_env::Clock;
+use tokio::sync::watch;
+
 use super::*;
+use crate::connection::{Local, Phase};
+
+/// A clock that is moved by hand.
+#[derive(Default)]
+struct Manual(AtomicU64);
+
+impl Clock for Manual {
+    fn wall(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.wall())
+    }
+}
 
 fn budget(total: u64) -> Arc<Budget> {
-    Budget::new(total, Duration::from_millis(50), Gauge::noop())
+    Budget::new(total, Duration::from_millis(50), Arc::new(ServerClock::new(Arc::new(Manual::default()))))
+}
+
+fn activity() -> Arc<Activity> {
+    let local = Local { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), is_tls: false };
+    Arc::new(Activity::new(local, watch::channel(Phase::Serving).1))
+}
+
+/// Nothing is held, and nobody waits or is counted.
+fn is_at_rest(budget: &Budget) -> bool {
+    let state = budget.state.lock();
+    let idle = |share: &Share| (share.permits, share.used, share.waiting) == (0, 0, 0);
+    state.used == 0
+        && state.waiters.is_empty()
+        && (state.small_waiters, state.waiting_owners) == (0, 0)
+        && state.overdrawing.is_none()
+        && state.leaving.is_empty()
+        && state.owners.shares.iter().all(idle)
 }
 
 fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
@@ -31,8 +67,7 @@ fn what_is_taken_comes_back() {
             assert_eq!((permit.held(), budget.state.lock().used), (made, made));
         }
         drop(permit);
-        let state = budget.state.lock();
-        assert_eq!((state.used, state.owners.len()), (0, 0));
+        assert!(is_at_rest(&budget));
     });
 }
 
@@ -123,8 +158,7 @@ fn a_waiter_that_goes_away_leaves_no_trace() {
         }
         assert_eq!(gone.held(), 5);
         drop((gone, over));
-        let state = budget.state.lock();
-        assert_eq!((state.used, state.owners.len(), state.waiters.len(), state.waiting_owners), (0, 0, 0, 0));
+        assert!(is_at_rest(&budget));
     });
 }
 
@@ -176,5 +210,106 @@ fn a_small_request_does_not_wait_behind_large_ones() {
             granted += usize::from(poll(pin!(other.grow(4)).as_mut()) == Poll::Ready(Ok(false)));
         }
         assert_eq!(granted, (512 - 100 - 4) / 4);
+    });
+}
+
+#[test]
+fn a_small_request_that_waits_is_the_first_to_be_served() {
+    run(async {
+        let budget = budget(4096);
+        let mut large = budget.permit("a".into(), Flow::In);
+        large.grow(4096).await.unwrap();
+        let mut overdraws = budget.permit("a".into(), Flow::In);
+        overdraws.grow(600).await.unwrap();
+        let (mut waits, mut small) = (budget.permit("a".into(), Flow::In), budget.permit("a".into(), Flow::In));
+        let (mut waits, mut small) = (pin!(waits.grow(100)), pin!(small.grow(4)));
+        assert!(poll(waits.as_mut()).is_pending());
+        assert!(poll(small.as_mut()).is_pending());
+        // Room in the reserve, and none in the budget.
+        large.shrink_to(4000);
+        assert_eq!(poll(small.as_mut()), Poll::Ready(Ok(true)));
+        assert!(poll(waits.as_mut()).is_pending());
+        drop(large);
+        assert_eq!(poll(waits.as_mut()), Poll::Ready(Ok(true)));
+    });
+}
+
+#[test]
+fn who_has_overdrawn_makes_room_for_another_when_all_fits_again() {
+    run(async {
+        let budget = budget(100);
+        let mut large = budget.permit("a".into(), Flow::In);
+        large.grow(90).await.unwrap();
+        let (mut first, mut second) = (budget.permit("a".into(), Flow::Out), budget.permit("a".into(), Flow::Out));
+        first.grow(50).await.unwrap();
+        let mut waits = pin!(second.grow(50));
+        assert!(poll(waits.as_mut()).is_pending());
+        first.shrink_to(20);
+        assert!(poll(waits.as_mut()).is_pending(), "it still overdraws");
+        first.shrink_to(10);
+        assert_eq!(poll(waits.as_mut()), Poll::Ready(Ok(true)));
+    });
+}
+
+#[test]
+fn who_waits_has_the_oldest_answer_broken_off() {
+    run(async {
+        let time = Arc::new(Manual::default());
+        let clock = Arc::new(ServerClock::new(Arc::clone(&time) as Arc<dyn Clock>));
+        let budget = Budget::new(100, Duration::from_millis(50), clock);
+        let mut answers = Vec::new();
+        for at in 0..6 {
+            // The first one leaves last.
+            time.0.store(1000 - 10 * at, Ordering::Relaxed);
+            let (mut permit, connection) = (budget.permit("a".into(), Flow::Out), activity());
+            permit.grow(16).await.unwrap();
+            permit.leaves_by(&connection);
+            answers.push((permit, connection));
+        }
+        let mut overdraws = budget.permit("a".into(), Flow::Out);
+        overdraws.grow(16).await.unwrap();
+        let broken = |answers: &[(Permit, Arc<Activity>)]| {
+            answers.iter().map(|(_, connection)| connection.reason()).collect::<Vec<_>>()
+        };
+        let mut waits = budget.permit("a".into(), Flow::Out);
+        // None of them is older than the patience.
+        time.0.store(1000, Ordering::Relaxed);
+        assert_eq!(waits.grow(16).await, Err(NoRoom));
+        assert_eq!(broken(&answers), [None; 6]);
+        // Two of them are, and there is one who waits.
+        time.0.store(1011, Ordering::Relaxed);
+        assert_eq!(waits.grow(16).await, Err(NoRoom));
+        assert_eq!(broken(&answers), [None, None, None, None, None, Some(HELD_MEMORY)]);
+        answers.pop();
+        // One that has left by itself is nobody's any more.
+        answers.remove(4);
+        time.0.store(2000, Ordering::Relaxed);
+        let mut more = budget.permit("b".into(), Flow::Out);
+        more.charge(36);
+        {
+            // After half of the patience, so that there is still time to be served.
+            let mut grows = pin!(waits.grow(16));
+            while broken(&answers) != [None, None, None, Some(HELD_MEMORY)] {
+                assert!(poll(grows.as_mut()).is_pending());
+                runtime::sleep(Duration::from_millis(1)).await;
+            }
+            answers.pop();
+            overdraws.shrink_to(0);
+            assert_eq!(grows.await, Ok(true));
+        }
+        drop((answers, overdraws, waits, more));
+        assert!(is_at_rest(&budget));
+    });
+}
+
+#[test]
+fn owners_beyond_number_are_forgotten() {
+    run(async {
+        let budget = budget(1 << 20);
+        for account in 0..2 * IDLE_OWNERS {
+            budget.permit(account.to_string().into(), Flow::In).grow(1).await.unwrap();
+        }
+        let state = budget.state.lock();
+        assert!(state.owners.places.len() <= IDLE_OWNERS + 1 && state.owners.shares.len() <= IDLE_OWNERS + 1);
     });
 }

@@ -1,6 +1,8 @@
 //! The answer to a GetRecords, written piece by piece while it is sent: what is held of it meanwhile are the records, as
-//! shares of the buffers that they were read into, and the piece at hand.
+//! shares of the buffers that they were read into, and the pieces that the connection has not sent yet.
 
+use base64_simd::STANDARD;
+use bytes::Bytes;
 use millstream_api::kinesis::{GetRecordsOutput, Record};
 use millstream_api::{Encode, Encoder};
 
@@ -8,12 +10,16 @@ use super::Format;
 use super::cbor::CborEncoder;
 use super::json::JsonEncoder;
 use super::sink::{Count, Sink};
+use crate::connection::BUFFER;
 
-/// A piece ends with the record that takes it beyond this: little enough to be still in the processor's cache when the
-/// socket takes it.
+/// A piece ends with what takes it beyond this: little enough to be still in the processor's cache when the socket takes
+/// it.
 const PIECE: usize = 128 << 10;
-/// Room for that last record, if it is not large.
+/// Room for that.
 const LAST: usize = 8 << 10;
+
+/// Data of more bytes are written in parts. A record with less of them fits into [`LAST`].
+const WHOLE: usize = 4 << 10;
 
 /// What a record takes of memory beside its data.
 const RECORD: usize = 192;
@@ -28,8 +34,24 @@ pub(crate) struct RecordsPage {
     records: std::vec::IntoIter<Record>,
     /// Whether a record was written.
     begun: bool,
+    parted: Option<Parted>,
     /// Bytes still to come.
     left: usize,
+    /// Bytes of memory that the records take which are not written yet, about.
+    held: usize,
+    /// Bytes of memory for pieces on their way, at most.
+    buffers: usize,
+}
+
+/// A record that is written up to its data.
+#[derive(Debug)]
+struct Parted {
+    /// What is not written of them.
+    data: Bytes,
+    /// What comes after them.
+    after: Vec<u8>,
+    /// Bytes of memory that the record takes.
+    held: usize,
 }
 
 impl RecordsPage {
@@ -52,7 +74,11 @@ impl RecordsPage {
             Format::Cbor => CborEncoder::new(Count::default()).elements(&output.records),
         };
         let left = head.len() + records + tail.len();
-        RecordsPage { format, head, tail, records: output.records.into_iter(), begun: false, left }
+        let held = output.records.iter().map(memory_of).sum();
+        let records = output.records.into_iter();
+        // The connection takes another piece while it has less than a full buffer.
+        let buffers = left.min(BUFFER + PIECE + LAST);
+        RecordsPage { format, head, tail, records, begun: false, parted: None, left, held, buffers }
     }
 
     /// Bytes still to come.
@@ -60,10 +86,9 @@ impl RecordsPage {
         self.left
     }
 
-    /// Bytes of memory that are held while it is sent, about.
+    /// Bytes of memory that are held while it is sent, about: less with each piece.
     pub fn memory(&self) -> usize {
-        let of = |r: &Record| RECORD + r.data.len() + r.partition_key.as_ref().map_or(0, String::len);
-        self.records.as_slice().iter().map(of).sum::<usize>() + self.left.min(PIECE + LAST)
+        self.held + self.buffers
     }
 
     /// The next piece; `None` after the last one.
@@ -73,19 +98,15 @@ impl RecordsPage {
         }
         let mut piece = Vec::with_capacity(self.left.min(PIECE + LAST));
         piece.append(&mut self.head);
-        piece = match self.format {
-            Format::Json => {
-                let mut encoder = JsonEncoder::within_list(piece, !self.begun);
-                self.fill(&mut encoder, JsonEncoder::len);
-                encoder.into_sink()
-            }
-            Format::Cbor => {
-                let mut encoder = CborEncoder::new(piece);
-                self.fill(&mut encoder, CborEncoder::len);
-                encoder.into_sink()
-            }
-        };
-        if self.records.as_slice().is_empty() {
+        while piece.len() < PIECE {
+            piece = match self.records.as_slice().first() {
+                _ if self.parted.is_some() => self.part(piece),
+                None => break,
+                Some(record) if is_large(record) => self.begin(piece),
+                Some(_) => self.fill(piece),
+            };
+        }
+        if self.records.as_slice().is_empty() && self.parted.is_none() {
             piece.append(&mut self.tail);
         }
         debug_assert!(piece.len() <= self.left, "an answer has the length that was announced");
@@ -93,16 +114,130 @@ impl RecordsPage {
         Some(piece)
     }
 
-    /// Writes records until the piece is full or there are no more.
-    fn fill<E: Encoder>(&mut self, encoder: &mut E, len: impl Fn(&E) -> usize) {
+    /// Writes records until the piece is full or a large one comes.
+    fn fill(&mut self, piece: Vec<u8>) -> Vec<u8> {
+        match self.format {
+            Format::Json => {
+                let mut encoder = JsonEncoder::within_list(piece, !self.begun);
+                self.write(&mut encoder, JsonEncoder::len);
+                encoder.into_sink()
+            }
+            Format::Cbor => {
+                let mut encoder = CborEncoder::new(piece);
+                self.write(&mut encoder, CborEncoder::len);
+                encoder.into_sink()
+            }
+        }
+    }
+
+    fn write<E: Encoder>(&mut self, encoder: &mut E, len: impl Fn(&E) -> usize) {
         while len(encoder) < PIECE
+            && self.records.as_slice().first().is_some_and(|record| !is_large(record))
             && let Some(record) = self.records.next()
         {
             encoder.element();
             record.encode(encoder);
             self.begun = true;
+            self.held -= memory_of(&record);
         }
     }
+
+    /// Writes the next record up to its data.
+    fn begin(&mut self, piece: Vec<u8>) -> Vec<u8> {
+        let Some(record) = self.records.next() else { return piece };
+        let sink = Gap { bytes: piece, at: None };
+        let Gap { mut bytes, at } = match self.format {
+            Format::Json => element(JsonEncoder::within_list(sink, !self.begun), &record, JsonEncoder::into_sink),
+            Format::Cbor => element(CborEncoder::new(sink), &record, CborEncoder::into_sink),
+        };
+        let after = bytes.split_off(at.unwrap_or(bytes.len()));
+        let held = memory_of(&record);
+        self.parted = Some(Parted { data: record.data, after, held });
+        self.begun = true;
+        bytes
+    }
+
+    /// Writes of a record's data what the piece has room for; with the last of them, what comes after.
+    fn part(&mut self, mut piece: Vec<u8>) -> Vec<u8> {
+        let Some(mut parted) = self.parted.take() else { return piece };
+        let room = PIECE.saturating_sub(piece.len());
+        let most = match self.format {
+            // Three bytes are four digits: parts of whole threes can be joined.
+            Format::Json => (room / 4 + 1) * 3,
+            Format::Cbor => room + 1,
+        };
+        let part = parted.data.split_to(most.min(parted.data.len()));
+        match self.format {
+            Format::Json => STANDARD.encode_append(&part[..], &mut piece),
+            Format::Cbor => piece.extend_from_slice(&part),
+        }
+        if parted.data.is_empty() {
+            piece.append(&mut parted.after);
+            self.held -= parted.held;
+        } else {
+            self.parted = Some(parted);
+        }
+        piece
+    }
+}
+
+fn is_large(record: &Record) -> bool {
+    record.data.len() > WHOLE
+}
+
+/// What a record takes of memory, about.
+fn memory_of(record: &Record) -> usize {
+    RECORD + record.data.len() + record.partition_key.as_ref().map_or(0, String::len)
+}
+
+/// What takes a large record but for its data, which leave a gap.
+struct Gap {
+    bytes: Vec<u8>,
+    at: Option<usize>,
+}
+
+impl Gap {
+    /// Whether these are the data.
+    fn leaves_out(&mut self, value: &[u8]) -> bool {
+        let is_data = value.len() > WHOLE && self.at.is_none();
+        if is_data {
+            self.at = Some(self.bytes.len());
+        }
+        is_data
+    }
+}
+
+impl Sink for Gap {
+    fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.bytes.push(byte);
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        if !self.leaves_out(bytes) {
+            self.bytes.put(bytes);
+        }
+    }
+
+    fn put_base64(&mut self, value: &[u8]) {
+        if !self.leaves_out(value) {
+            self.bytes.put_base64(value);
+        }
+    }
+
+    fn amend(&mut self, at: usize, bits: u8) {
+        self.bytes.amend(at, bits);
+    }
+}
+
+/// Writes one element, and gives the sink.
+fn element<E: Encoder>(mut encoder: E, element: &impl Encode, into_sink: impl FnOnce(E) -> Gap) -> Gap {
+    encoder.element();
+    element.encode(&mut encoder);
+    into_sink(encoder)
 }
 
 /// Writes the output but for its records; returns where they belong.
@@ -160,7 +295,6 @@ impl Elements for CborEncoder<Count> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use millstream_api::Timestamp;
     use millstream_api::kinesis::{ChildShard, HashKeyRange, Output};
 
@@ -177,43 +311,51 @@ mod tests {
     }
 
     /// The pieces are the answer, which has the length that was announced.
-    fn check(output: &GetRecordsOutput, pieces: usize) {
+    fn check(output: &GetRecordsOutput) {
         for format in [Format::Json, Format::Cbor] {
             let mut page = RecordsPage::new(format, output.clone());
             let announced = page.left();
             assert!(page.memory() >= output.records.iter().map(|r| r.data.len()).sum::<usize>());
             let mut written = Vec::new();
-            let mut count = 0;
-            while let Some(piece) = page.next() {
-                assert!(!piece.is_empty());
+            let mut pieces = Vec::new();
+            loop {
+                let before = page.memory();
+                let Some(piece) = page.next() else { break };
+                assert!(page.memory() <= before);
+                assert!(piece.capacity() <= PIECE + LAST, "{}", piece.capacity());
+                pieces.push(piece.len());
                 written.extend(piece);
-                count += 1;
             }
             assert_eq!(written.len(), announced);
             assert_eq!(written, format.encode(&Output::GetRecords(output.clone())));
-            if format == Format::Json {
-                assert_eq!(count, pieces);
-            }
+            assert_eq!(page.memory(), announced.min(BUFFER + PIECE + LAST));
+            let last = pieces.pop().unwrap();
+            assert!(last > 0 && pieces.iter().all(|piece| *piece >= PIECE), "{pieces:?}");
         }
     }
 
     #[test]
     fn the_pieces_are_the_answer() {
         let mut output = GetRecordsOutput { millis_behind_latest: Some(0), ..GetRecordsOutput::default() };
-        check(&output, 1);
+        check(&output);
         output.next_shard_iterator = Some("AAAA".into());
         output.records = vec![record(1, 10)];
-        check(&output, 1);
+        check(&output);
         output.records = (0..1000).map(|n| record(n, 1024)).collect();
-        check(&output, 12);
+        check(&output);
         output.records = vec![record(1, 5), record(2, 3 << 20), record(3, 0), record(4, 1 << 20)];
-        check(&output, 2);
+        check(&output);
+        // Data that end near a piece's end, and on both sides of what is written in parts.
+        for size in (WHOLE - 2..WHOLE + 3).chain(98_000..98_400).step_by(7) {
+            output.records = vec![record(1, size), record(2, size), record(3, 10)];
+            check(&output);
+        }
         output.next_shard_iterator = None;
         output.child_shards = Some(vec![ChildShard {
             shard_id: "shardId-000000000001".into(),
             parent_shards: vec!["shardId-000000000000".into()],
             hash_key_range: HashKeyRange { starting_hash_key: "0".into(), ending_hash_key: "1".into() },
         }]);
-        check(&output, 2);
+        check(&output);
     }
 }

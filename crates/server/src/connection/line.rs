@@ -2,6 +2,7 @@
 //! tens of kilobytes. Connections begin at rest, and those of HTTP/1.1 go back there when they are idle: ten thousand
 //! that clients keep in their pools cost what ten thousand sockets do.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -44,6 +45,8 @@ where
     state: State<S, H>,
     /// No request but one that has begun is to be served.
     closing: bool,
+    /// Whether hyper has the connection and has not looked at it yet.
+    is_fresh: bool,
 }
 
 type Http1<S, H> = http1::Connection<TokioIo<Watched<S>>, H>;
@@ -69,7 +72,7 @@ where
 {
     pub(super) fn new(protocol: &'p Protocol, stream: S, handler: H, activity: Arc<Activity>) -> Self {
         let state = State::Resting(Watched { stream, first: Bytes::new(), activity: Arc::clone(&activity) });
-        Line { protocol, handler, activity, state, closing: false }
+        Line { protocol, handler, activity, state, closing: false, is_fresh: false }
     }
 
     /// Whether it holds buffers that it could do without.
@@ -77,8 +80,9 @@ where
         matches!(self.state, State::Http1(_))
     }
 
-    /// Gives the buffers back. Only for a connection whose requests have all been answered to the last byte.
-    pub(super) fn rest(&mut self) {
+    /// Gives the buffers back; says whether the next request has begun. Only for a connection whose requests have all been
+    /// answered to the last byte.
+    pub(super) fn rest(&mut self) -> bool {
         match mem::replace(&mut self.state, State::Over) {
             State::Http1(connection) if !self.activity.blocked.load(Ordering::Relaxed) => {
                 let parts = connection.into_parts();
@@ -88,6 +92,7 @@ where
             }
             state => self.state = state,
         }
+        matches!(&self.state, State::Resting(stream) if !stream.first.is_empty())
     }
 
     /// Ends it in good form: after the request in flight, if there is one.
@@ -97,6 +102,7 @@ where
             // One that is new may have sent its first request already.
             State::Resting(_) if self.activity.finished.load(Ordering::Relaxed) > 0 => self.leave(),
             State::Resting(_) | State::Leaving(_) | State::Over => {}
+            State::Http1(_) if self.is_fresh => self.serve_anew(),
             State::Http1(connection) => Pin::new(&mut **connection).graceful_shutdown(),
             State::Http2(connection) => connection.as_mut().graceful_shutdown(),
         }
@@ -108,20 +114,33 @@ where
         }
     }
 
+    /// Has a request answered that has come before the connection was to end.
+    fn serve_anew(&mut self) {
+        if let State::Http1(connection) = mem::replace(&mut self.state, State::Over) {
+            self.state = State::Resting(connection.into_parts().io.into_inner());
+            self.serve();
+        }
+    }
+
     /// Begins to serve what its first bytes ask for.
     fn serve(&mut self) {
         let State::Resting(stream) = mem::replace(&mut self.state, State::Over) else { return };
         let handler = self.handler.clone();
+        self.is_fresh = true;
         if stream.first.starts_with(HTTP2) {
             self.activity.http2.store(true, Ordering::Relaxed);
-            let connection = self.protocol.http2.serve_connection(TokioIo::new(stream), handler);
-            self.state = State::Http2(Box::pin(connection));
+            let mut connection = Box::pin(self.protocol.http2.serve_connection(TokioIo::new(stream), handler));
+            if self.closing {
+                connection.as_mut().graceful_shutdown();
+            }
+            self.state = State::Http2(connection);
         } else {
-            let connection = self.protocol.http1.serve_connection(TokioIo::new(stream), handler);
-            self.state = State::Http1(Box::new(connection));
-        }
-        if self.closing {
-            self.close();
+            let mut protocol = Cow::Borrowed(&self.protocol.http1);
+            if self.closing {
+                // A graceful shutdown before hyper's first look would end the connection unanswered.
+                protocol.to_mut().keep_alive(false);
+            }
+            self.state = State::Http1(Box::new(protocol.serve_connection(TokioIo::new(stream), handler)));
         }
     }
 }
@@ -136,6 +155,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Turn> {
         let this = &mut *self;
+        this.is_fresh = false;
         match &mut this.state {
             State::Resting(stream) => {
                 let is_to_be_served = ready!(stream.poll_first(context)).unwrap_or_default();
@@ -284,7 +304,9 @@ mod tests {
         loop {
             tokio::select! {
                 answer = &mut exchange => return answer,
-                turn = &mut line => assert_eq!(turn, Turn::Begun),
+                turn = &mut line => if turn == Turn::Over {
+                    return exchange.await;
+                },
             }
         }
     }
@@ -304,13 +326,40 @@ mod tests {
             for pieces in [&[REQUEST][..], &[b"G", b"E", &REQUEST[2..]], &[&REQUEST[..3], &REQUEST[3..]]] {
                 assert!(ask(&mut client, &mut line, pieces).await.starts_with("HTTP/1.1 200 OK\r\n"));
                 assert!(line.may_rest());
-                line.rest();
+                assert!(!line.rest(), "nothing has begun");
                 assert!(!line.may_rest());
             }
             // Closed in good form: the client is told.
             line.close();
             assert_eq!(line.await, Turn::Over);
             assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        });
+    }
+
+    #[test]
+    fn the_first_request_is_answered_though_the_end_has_begun() {
+        run(async {
+            let protocol = Protocol::new(&ServerConfig::new("us-east-1", "000000000000"));
+            // Closed before the first bytes, and between them and the first look at them.
+            for closed_late in [false, true] {
+                let activity = activity();
+                let requests = Arc::clone(&activity);
+                let handler = service_fn(move |_| {
+                    let open = requests.begin();
+                    async move { Ok(Reply::new(StatusCode::OK, None).into_response(None, open)) }
+                });
+                let (mut client, server) = tokio::io::duplex(1 << 10);
+                let mut line = Line::new(&protocol, server, handler, activity);
+                if closed_late {
+                    client.write_all(REQUEST).await.unwrap();
+                    assert_eq!((&mut line).await, Turn::Begun);
+                }
+                line.close();
+                let pieces = if closed_late { &[][..] } else { &[REQUEST] };
+                let answer = ask(&mut client, &mut line, pieces).await;
+                assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+                assert!(answer.contains("connection: close\r\n"), "{answer}");
+            }
         });
     }
 
@@ -327,7 +376,7 @@ mod tests {
             let mut line = Line::new(&protocol, server, handler, activity);
             let one_and_a_half = [REQUEST, &REQUEST[..10]].concat();
             ask(&mut client, &mut line, &[&one_and_a_half]).await;
-            line.rest();
+            assert!(line.rest());
             assert!(ask(&mut client, &mut line, &[&REQUEST[10..]]).await.starts_with("HTTP/1.1 200 OK\r\n"));
         });
     }

@@ -36,6 +36,16 @@ fn half_a_head_is_given_its_time() {
     assert_eq!(fate(half, false), Some((5, Verdict::Cut("slow_head"))));
     let http2 = |_| Snapshot { received: 10, http2: true, ..Snapshot::default() };
     assert_eq!(fate(http2, false), Some((10, Verdict::Retire)));
+    // It came with the request before.
+    let quiet = Snapshot { received: 50, received_at_finish: 50, finished: 3, ..Snapshot::default() };
+    let mut watch = watch();
+    assert_eq!(watch.judge(&quiet, STEP, false), Verdict::Keep);
+    watch.begun = true;
+    let verdicts: Vec<Verdict> = (0..5).map(|_| watch.judge(&quiet, STEP, false)).collect();
+    assert_eq!(verdicts[3..], [Verdict::Keep, Verdict::Cut("slow_head")]);
+    // The rest of it has come, and nothing of a next one.
+    watch.judge(&Snapshot { finished: 4, ..quiet }, STEP, false);
+    assert!(!watch.begun);
 }
 
 #[test]
@@ -66,4 +76,12 @@ fn draining_does_not_wait_for_subscribers_who_stall() {
     assert_eq!(fate(reading, true), None);
     let with_another = |_| Snapshot { open: 2, stopped: 1, ..Snapshot::default() };
     assert_eq!(fate(with_another, true), None);
+}
+
+#[test]
+fn only_what_may_rest_is_looked_at_often() {
+    let watch = watch();
+    assert_eq!(watch.next_step(false, false), STEP);
+    assert_eq!(watch.next_step(false, true), REST);
+    assert_eq!(watch.next_step(true, true), DRAIN_STEP);
 }

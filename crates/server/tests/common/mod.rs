@@ -104,7 +104,7 @@ impl Drop for Script {
 impl Service for Fake {
     fn call<'a>(&'a self, context: &'a Context, input: Input<'a>) -> BoxFuture<'a, Result<Output, Error>> {
         Box::pin(async move {
-            self.requests.lock().unwrap().push(context.request_id.clone());
+            self.requests.lock().unwrap().push(context.request_id.to_string());
             match input {
                 Input::ListStreams(_) => Ok(Output::ListStreams(ListStreamsOutput {
                     stream_names: [&context.account, &context.region, &context.access_key]

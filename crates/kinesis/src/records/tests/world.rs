@@ -9,7 +9,7 @@ use millstream_api::kinesis::{
     CreateStreamInput, DeleteStreamInput, GetRecordsInput, GetRecordsOutput, GetShardIteratorInput, PutRecordInput,
     PutRecordOutput, PutRecordsInput, PutRecordsOutput, PutRecordsRequestEntry, ShardIteratorType, SplitShardInput,
 };
-use millstream_api::{Blob, Context, Error, ErrorCode, HangUp};
+use millstream_api::{Blob, Context, Error, ErrorCode, HangUp, RequestId};
 use millstream_catalog::Catalog;
 use millstream_env::Disk as _;
 use millstream_env::sim::{Crash, SimEnv};
@@ -151,7 +151,7 @@ pub(super) fn context(account: &str) -> Context {
         account: account.into(),
         region: "us-east-1".into(),
         access_key: account.into(),
-        request_id: String::new(),
+        request_id: RequestId::default(),
         hang_up: HangUp::default(),
     }
 }
