@@ -445,13 +445,15 @@ impl Stream {
             }
             prepare_spare(self, log);
             log.resting = false;
+            // Should a thread never come to the end of its turn, nobody waits for ever.
+            log.open.due |= !log.open.is_empty();
             if log.writing {
                 return;
             }
             let quiet = now.saturating_sub(log.last_write) >= IDLE;
             let age = time.saturating_sub(log.active.header.created);
             let old = log.active.has_records && age >= self.shared.config.seal_age.as_millis() as u64;
-            if !log.unsynced.is_empty() || old || (quiet && log.marked < log.mark) {
+            if log.open.due || !log.unsynced.is_empty() || old || (quiet && log.marked < log.mark) {
                 self.wake_writer(log);
             }
         });
