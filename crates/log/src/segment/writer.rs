@@ -251,12 +251,7 @@ fn rotate_and_write(
         // An unsynced marker in the old segment may be lost: the new segment takes its number.
         head.mark = log.mark;
         head.number = log.mark + 1;
-        // One that is still being prepared stays so: two jobs must never fill one name.
-        let spare = match log.spare {
-            Spare::Ready(_) => std::mem::replace(&mut log.spare, Spare::None),
-            Spare::None | Spare::Preparing | Spare::Partly(_) => Spare::None,
-        };
-        (header, spare, log.active.position)
+        (header, log.spare.take(), log.active.position)
     });
     let Some((header, spare, used)) = prepared else { return Err(Failure::Refused(NotWritten::Deleted)) };
     head.salt = header.salt;
