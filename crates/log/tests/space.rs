@@ -9,7 +9,7 @@ use bytes::Bytes;
 use millstream_env::Disk;
 use millstream_env::sim::SimEnv;
 use millstream_log::segment::{SegmentConfig, SegmentEngine};
-use millstream_log::{Batch, Log, LogId, RecordKeys, StreamLog};
+use millstream_log::{Batch, Log, LogId, Read, RecordKeys, StreamLog};
 
 const SEGMENT: u64 = 4 << 20;
 const RECORD: usize = 100_000;
@@ -98,4 +98,67 @@ fn on_a_full_disk_what_is_prepared_is_given_up_until_there_is_room_for_it() {
         world.tick();
         assert_eq!(world.files(), [FIRST, name]);
     }
+}
+
+/// Shards of a segment that is worth a copy.
+const SHARDS: u32 = 16;
+
+/// A log with one sealed segment that is worth a copy, which has not been made.
+fn scattered(config: SegmentConfig) -> World {
+    let commits = config.segment_max / (u64::from(SHARDS) * 5000) + 1;
+    let world = World::new(SegmentConfig { tail_cache: 0, ..config });
+    for _ in 0..commits {
+        let mut batch = Batch::new();
+        for shard in 0..SHARDS {
+            batch.push(shard, RecordKeys::default(), &[7; 5000]);
+        }
+        world.sim.block_on(world.log.append(batch, world.engine.epoch())).unwrap().unwrap();
+    }
+    world.sim.settle();
+    world
+}
+
+impl World {
+    /// Blocks in the first segment's commits.
+    fn blocks(&self) -> u32 {
+        let path = format!("/data/log/streams/000000000000/us-east-1/0000000000000007/{FIRST}");
+        let bytes = self.sim.disk.read_file(Path::new(&path)).unwrap();
+        let heads = bytes.chunks(64).filter(|c| c.starts_with(b"CCOM"));
+        heads.map(|c| u32::from_le_bytes(c[52..56].try_into().unwrap())).sum()
+    }
+
+    /// Has a reader meet the first segment.
+    fn meet(&self) {
+        let read = Read { shard: 3, from: 0, not_before: 0, max_bytes: 1, max_records: 1 };
+        assert_eq!(self.sim.block_on(self.log.read(read)).unwrap().unwrap().records.len(), 1);
+        self.sim.settle();
+    }
+}
+
+#[test]
+fn a_segment_is_not_sorted_where_the_copy_would_fill_the_disk() {
+    const FREE: u64 = 1 << 20;
+    let world = scattered(SegmentConfig { min_free: FREE, ..config() });
+    let before = world.blocks();
+    for free in [FREE + SEGMENT / 2, FREE / 2] {
+        world.leave(free);
+        world.tick();
+        let operations = world.sim.disk.operations();
+        world.meet();
+        assert_eq!((world.blocks(), world.sim.disk.operations()), (before, operations), "{free} bytes free");
+    }
+    world.sim.disk.set_capacity(u64::MAX);
+    world.tick();
+    world.meet();
+    assert!(world.blocks() < before, "it is not taken for one that needs no sorting");
+}
+
+#[test]
+fn the_disk_takes_on_a_copy_in_parts() {
+    const LARGE: u64 = 4 * SEGMENT;
+    let world = scattered(SegmentConfig { min_free: 0, segment_min: LARGE, segment_max: LARGE, ..config() });
+    world.sim.disk.take_unsynced_most();
+    world.meet();
+    let most = world.sim.disk.take_unsynced_most();
+    assert!((1 << 20..5 << 20).contains(&most), "{most} bytes were unsynced");
 }

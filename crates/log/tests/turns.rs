@@ -41,6 +41,10 @@ impl Pool for ByHand {
 }
 
 impl ByHand {
+    fn upkeep(&self) -> usize {
+        self.upkeep.lock().unwrap().len()
+    }
+
     fn run(jobs: &Mutex<Vec<Job>>) {
         let job = jobs.lock().unwrap().pop().expect("a job waits");
         job();
@@ -121,4 +125,31 @@ fn a_commit_whose_turn_never_ends_is_written_all_the_same() {
     assert_eq!(world.durable(&log), 0);
     world.engine.tick();
     assert_eq!(world.durable(&log), 1);
+}
+
+#[test]
+fn one_upkeep_job_at_a_time_empties_the_trash_log_by_log() {
+    let world = World::new();
+    while world.pool.upkeep() > 0 {
+        ByHand::run(&world.pool.upkeep);
+    }
+    let trash = || world.sim.disk.list(Path::new("/data/log/trash")).unwrap().len();
+    for incarnation in [1, 2, 3] {
+        world.create(incarnation);
+    }
+    for incarnation in [2, 3] {
+        world.wait(world.engine.delete(&id(incarnation))).unwrap();
+    }
+    assert_eq!((trash(), world.pool.upkeep()), (2, 1));
+    ByHand::run(&world.pool.upkeep);
+    assert_eq!((trash(), world.pool.upkeep()), (1, 1));
+    // One that comes before those that are left is not forgotten.
+    world.wait(world.engine.delete(&id(1))).unwrap();
+    assert_eq!((trash(), world.pool.upkeep()), (2, 1));
+    for _ in 0..5 {
+        if world.pool.upkeep() > 0 {
+            ByHand::run(&world.pool.upkeep);
+        }
+    }
+    assert_eq!((trash(), world.pool.upkeep()), (0, 0));
 }

@@ -75,6 +75,17 @@ pub(crate) struct Space {
     left: AtomicU64,
     /// The directories of regions whose own names are durable.
     rooted: Mutex<BTreeSet<PathBuf>>,
+    trash: Mutex<Trash>,
+}
+
+/// Whether the trash is being emptied.
+#[derive(Clone, Copy, Default)]
+enum Trash {
+    #[default]
+    Resting,
+    Emptying,
+    /// And something was added since this was begun.
+    Growing,
 }
 
 /// Whether an error says that there is no room.
@@ -94,6 +105,7 @@ impl Space {
             free: AtomicU64::new(u64::MAX),
             left: AtomicU64::new(u64::MAX),
             rooted: Mutex::default(),
+            trash: Mutex::default(),
         };
         space.look(env, config);
         space
@@ -288,7 +300,7 @@ fn begin_filling(stream: &Stream, size: u64) -> io::Result<Filling> {
 }
 
 /// A new file under that name, whatever a work that was broken off has left there.
-fn create_anew(disk: &dyn Disk, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+pub(crate) fn create_anew(disk: &dyn Disk, path: &Path) -> io::Result<Box<dyn DiskFile>> {
     if disk.exists(path) {
         disk.remove_file(path)?;
     }
@@ -425,14 +437,41 @@ pub(crate) fn move_to_trash(stream: &Stream) -> io::Result<()> {
 
 /// Removes what is in the trash, in the background.
 pub(crate) fn empty_trash(shared: &Arc<Shared>) {
-    let shared_by_job = Arc::clone(shared);
-    shared.env.pool.spawn_background(Box::new(move || {
-        let disk = &shared_by_job.env.disk;
-        let trash = shared_by_job.config.dir.join("trash");
-        for entry in disk.list(&trash).unwrap_or_default() {
-            if let Err(e) = disk.remove_dir_all(&trash.join(&entry.name)) {
-                tracing::warn!(name = entry.name, "cannot empty the trash: {e}");
+    let mut trash = shared.space.trash.lock();
+    let before = std::mem::replace(&mut *trash, Trash::Emptying);
+    if matches!(before, Trash::Resting) {
+        drop(trash);
+        remove_later(Arc::clone(shared), None);
+    } else {
+        *trash = Trash::Growing;
+    }
+}
+
+/// Removes the next log that comes `after` this one in the trash, and so on: one at a time, so that large ones do not keep
+/// all other upkeep waiting.
+fn remove_later(shared: Arc<Shared>, after: Option<String>) {
+    let pool = Arc::clone(&shared.env.pool);
+    pool.spawn_background(Box::new(move || {
+        if shared.closing.load(Ordering::Acquire) {
+            // The next start goes on with it.
+            return;
+        }
+        let disk = &shared.env.disk;
+        let dir = shared.config.dir.join("trash");
+        let entries = disk.list(&dir).unwrap_or_default().into_iter().map(|entry| entry.name);
+        if let Some(name) = entries.into_iter().find(|name| after.as_ref().is_none_or(|after| name > after)) {
+            if let Err(e) = disk.remove_dir_all(&dir.join(&name)) {
+                tracing::warn!(name, "cannot empty the trash: {e}");
             }
+            return remove_later(shared, Some(name));
+        }
+        let mut trash = shared.space.trash.lock();
+        if matches!(*trash, Trash::Growing) {
+            *trash = Trash::Emptying;
+            drop(trash);
+            remove_later(shared, None);
+        } else {
+            *trash = Trash::Resting;
         }
     }));
 }
