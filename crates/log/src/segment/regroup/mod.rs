@@ -78,8 +78,7 @@ enum Regrouped {
 
 /// Regroups a sealed segment if that helps its readers. The old file stays in use if anything goes wrong.
 fn regroup(stream: &Arc<Stream>, number: u64) -> Result<Regrouped, ScanError> {
-    let path = stream.dir.join(segment_name(number));
-    let old = stream.shared.files.get((stream.key, number), &path)?;
+    let old = stream.file(number)?;
     let (header, start) = read_header(&*old)?;
     let header = &header;
     let Some(footer) = read_footer(&*old, header.salt)? else { return Ok(Regrouped::AsItWas) };
@@ -108,6 +107,7 @@ fn regroup(stream: &Arc<Stream>, number: u64) -> Result<Regrouped, ScanError> {
         disk.remove_file(&temporary)?;
         return Ok(copied.map(|_| Regrouped::AsItWas)?);
     }
+    let path = stream.dir.join(segment_name(number));
     let swapped = stream.if_open(|log| {
         // A trim may have dropped the segment meanwhile.
         if log.segments.contains(&header.number) { disk.rename(&temporary, &path).map(|()| true) } else { Ok(false) }

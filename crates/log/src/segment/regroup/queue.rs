@@ -26,7 +26,7 @@ type Segment = (Weak<Stream>, u64);
 
 /// The segments that wait, of all logs. One at a time is regrouped.
 pub(crate) struct Queue {
-    /// Bytes that have joined a commit.
+    /// Bytes of the commits so far.
     written: AtomicU64,
     state: Mutex<State>,
 }
