@@ -328,6 +328,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn jobs_wait_where_there_are_more_than_threads() {
+        let pool = ThreadPool::new(1);
+        assert!(!pool.has_waiting());
+        let (begun, begin) = mpsc::channel();
+        let (release, held) = mpsc::channel::<()>();
+        pool.spawn(Box::new(move || {
+            begun.send(()).unwrap();
+            held.recv().unwrap_or_default();
+        }));
+        begin.recv().unwrap();
+        assert!(!pool.has_waiting(), "the one job is at work");
+        let (done, end) = mpsc::channel();
+        pool.spawn(Box::new(move || done.send(()).unwrap()));
+        assert!(pool.has_waiting());
+        drop(release);
+        end.recv().unwrap();
+        assert!(!pool.has_waiting());
+    }
+
+    #[test]
     fn upkeep_that_takes_long_keeps_no_other_job_waiting() {
         let pool = ThreadPool::new(1);
         let (release, held) = mpsc::channel::<()>();

@@ -154,6 +154,20 @@ fn a_segment_is_not_sorted_where_the_copy_would_fill_the_disk() {
 }
 
 #[test]
+fn segments_wait_to_be_sorted_while_the_disk_is_full() {
+    const FREE: u64 = 1 << 20;
+    let world = scattered(SegmentConfig { min_free: FREE, ..config() });
+    let before = world.blocks();
+    world.leave(FREE / 2);
+    world.tick();
+    world.tick();
+    assert_eq!(world.blocks(), before);
+    world.sim.disk.set_capacity(u64::MAX);
+    world.tick();
+    assert!(world.blocks() < before);
+}
+
+#[test]
 fn the_disk_takes_on_a_copy_in_parts() {
     const LARGE: u64 = 4 * SEGMENT;
     let world = scattered(SegmentConfig { min_free: 0, segment_min: LARGE, segment_max: LARGE, ..config() });

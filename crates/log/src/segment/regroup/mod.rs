@@ -72,7 +72,7 @@ enum Regrouped {
     Sorted,
     /// It would help no reader, the segment is damaged or gone.
     AsItWas,
-    /// There is too little space for a copy.
+    /// There is too little space for a copy. The next reader who meets it brings it back.
     NoRoom,
 }
 
