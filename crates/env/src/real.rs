@@ -8,6 +8,7 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Condvar, Mutex};
@@ -220,6 +221,8 @@ pub struct ThreadPool {
 
 struct Queue {
     jobs: Mutex<Waiting>,
+    /// How many there are, for those who only ask.
+    waiting: AtomicUsize,
     wake: Condvar,
 }
 
@@ -241,6 +244,7 @@ impl Queue {
     fn start(name: &str, threads: usize) -> Arc<Queue> {
         let queue = Arc::new(Queue {
             jobs: Mutex::new(Waiting { jobs: VecDeque::new(), idle: 0, closed: false }),
+            waiting: AtomicUsize::new(0),
             wake: Condvar::new(),
         });
         for number in 0..threads.max(1) {
@@ -258,6 +262,7 @@ impl Queue {
     fn push(&self, job: Job) {
         let mut waiting = self.jobs.lock();
         waiting.jobs.push_back(job);
+        self.waiting.store(waiting.jobs.len(), Ordering::Relaxed);
         let wake = waiting.idle > 0;
         drop(waiting);
         if wake {
@@ -274,6 +279,7 @@ impl Queue {
         let mut waiting = self.jobs.lock();
         loop {
             if let Some(job) = waiting.jobs.pop_front() {
+                self.waiting.store(waiting.jobs.len(), Ordering::Relaxed);
                 drop(waiting);
                 job();
                 waiting = self.jobs.lock();
@@ -298,7 +304,7 @@ impl Pool for ThreadPool {
     }
 
     fn has_waiting(&self) -> bool {
-        !self.jobs.jobs.lock().jobs.is_empty()
+        self.jobs.waiting.load(Ordering::Relaxed) > 0
     }
 
     fn at_turn_end(&self, work: Job) {
@@ -320,6 +326,26 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    #[test]
+    fn jobs_wait_where_there_are_more_than_threads() {
+        let pool = ThreadPool::new(1);
+        assert!(!pool.has_waiting());
+        let (begun, begin) = mpsc::channel();
+        let (release, held) = mpsc::channel::<()>();
+        pool.spawn(Box::new(move || {
+            begun.send(()).unwrap();
+            held.recv().unwrap_or_default();
+        }));
+        begin.recv().unwrap();
+        assert!(!pool.has_waiting(), "the one job is at work");
+        let (done, end) = mpsc::channel();
+        pool.spawn(Box::new(move || done.send(()).unwrap()));
+        assert!(pool.has_waiting());
+        drop(release);
+        end.recv().unwrap();
+        assert!(!pool.has_waiting());
+    }
 
     #[test]
     fn upkeep_that_takes_long_keeps_no_other_job_waiting() {

@@ -93,6 +93,11 @@ impl Pool for SimPool {
         // Long jobs then give way at every chance, so that the simulation sees all interleavings.
         true
     }
+
+    fn at_turn_end(&self, work: Job) {
+        // At some time later, so that it sees what happens until then as well.
+        self.spawn(work);
+    }
 }
 
 /// A simulated machine: its disk outlives a restart, its clock and randomness go on.

@@ -23,8 +23,8 @@ const KEY_LENGTHS: usize = 2 + 1 + 4;
 /// Largest stored record, a guard when decoding: 10 MiB of data and generous keys.
 pub(crate) const RECORD_MAX: usize = 16 << 20;
 
-/// Up to this many shards a batch is searched, which beats hashing.
-const SEARCHED: usize = 16;
+/// Up to this many shards a batch or a commit is searched, which beats hashing.
+pub(crate) const SEARCHED: usize = 16;
 
 /// Records to append together, grouped by shard. The records are encoded as they are pushed, in the form in which they
 /// are stored; only the arrival time is filled in when the batch joins a commit.

@@ -90,12 +90,17 @@ impl InFlight {
     }
 
     pub(crate) fn add(&self, bytes: usize) {
-        self.gauge.set((self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes) as f64);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn remove(&self, bytes: usize) {
         let rest = |before: usize| Some(before.saturating_sub(bytes));
-        let before = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).unwrap_or_default();
-        self.gauge.set(before.saturating_sub(bytes) as f64);
+        // Never fails: there is always a rest.
+        let _ = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
+    }
+
+    /// Shows them as a metric.
+    pub(crate) fn show(&self) {
+        self.gauge.set(self.bytes() as f64);
     }
 }

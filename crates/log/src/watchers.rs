@@ -55,8 +55,13 @@ impl Watch {
             self.ticket = Some(news.wakers.wait(self.ticket, context.waker()));
             return Poll::Pending;
         }
+        self.seen = news.number;
+        let others = self.ticket.take().map(|ticket| {
+            news.wakers.forget(ticket);
+            news.wakers.take(ticket)
+        });
         drop(news);
-        self.mark_unchanged();
+        others.into_iter().flatten().for_each(Waker::wake);
         Poll::Ready(())
     }
 

@@ -41,6 +41,8 @@ struct State {
     operations: u64,
     /// Bytes read so far.
     read: u64,
+    /// The most bytes that a file had which were written since its last sync.
+    unsynced_most: u64,
     crash_at: Option<u64>,
     fail_at: Option<u64>,
     crashed: bool,
@@ -76,6 +78,13 @@ enum Pending {
 }
 
 impl Pending {
+    fn bytes(&self) -> u64 {
+        match self {
+            Pending::Write(_, bytes) => bytes.len() as u64,
+            Pending::SetLen(_) => 0,
+        }
+    }
+
     fn apply(&self, to: &mut Vec<u8>, keep: &mut dyn FnMut() -> bool) {
         match self {
             Pending::Write(offset, bytes) => {
@@ -181,6 +190,11 @@ impl SimDisk {
     /// How many bytes were read.
     pub fn bytes_read(&self) -> u64 {
         self.state.lock().read
+    }
+
+    /// The most bytes that any one file has had since the last call that were written and not synced.
+    pub fn take_unsynced_most(&self) -> u64 {
+        std::mem::take(&mut self.state.lock().unsynced_most)
     }
 
     /// Ends the world at operation number `at`, counted over the disk's life: it may happen in part, later ones fail.
@@ -448,6 +462,8 @@ impl SimFile {
         let file = &mut state.files[self.id];
         pending.apply(&mut file.content, &mut || true);
         file.pending.push(pending);
+        let unsynced = file.pending.iter().map(Pending::bytes).sum();
+        state.unsynced_most = state.unsynced_most.max(unsynced);
         if matches!(fate, Fate::Crash) { Err(crashed()) } else { Ok(()) }
     }
 }

@@ -12,6 +12,10 @@ use crate::{Offset, Record};
 /// Bytes of a buffer; a block that is larger gets memory of its own.
 const BUFFER: usize = 1 << 20;
 
+/// Records that take less than this part of a buffer are copied out of it: they would hold all of it for as long as their
+/// reader takes, and readers' memory is counted by their records.
+const SHARED_FROM: usize = 8;
+
 /// Buffers at rest, shared by all logs.
 pub(crate) struct Buffers {
     /// Most buffers at rest.
@@ -144,11 +148,16 @@ impl<'a> Filler<'a> {
 
     /// Makes records of what is in the buffer.
     fn share(&mut self) {
-        self.filled = 0;
-        let Some(buffer) = self.buffer.take() else { return };
-        let shared = Bytes::from_owner(buffer);
+        let end = std::mem::take(&mut self.filled);
+        let (Some(buffer), Some((_, start, _))) = (self.buffer.take(), self.decoded.first()) else { return };
+        let start = *start;
+        let shared = if end - start < buffer.bytes.len() / SHARED_FROM {
+            Bytes::copy_from_slice(&buffer.bytes[start..end])
+        } else {
+            Bytes::from_owner(buffer).slice(start..end)
+        };
         self.records.extend(self.decoded.drain(..).map(|(offset, at, decoded)| {
-            let encoded = shared.slice(at..at + decoded.length());
+            let encoded = shared.slice(at - start..at - start + decoded.length());
             decoded.record(offset, encoded)
         }));
     }
@@ -196,7 +205,7 @@ mod tests {
         for _ in 0..3 {
             let mut filler = Filler::new(&buffers);
             assert!(filler.is_empty());
-            let blocks = [&[10, 0, 20][..], &[BUFFER - 200, 30], &[1], &[3 * BUFFER], &[20]];
+            let blocks = [&[10, 0, BUFFER / 2][..], &[BUFFER - 200, 30], &[1], &[3 * BUFFER], &[BUFFER / 8]];
             let mut first = 0;
             for data in blocks {
                 let (body, block) = block(first, data);
@@ -216,6 +225,22 @@ mod tests {
             drop(records);
             assert_eq!(idle(&buffers), 2, "three were in use, the large block's own memory aside");
         }
+    }
+
+    #[test]
+    fn a_few_records_hold_no_buffer() {
+        let buffers = Arc::new(Buffers::new(2 * BUFFER));
+        let read = |last: usize, from: u64| {
+            let mut filler = Filler::new(&buffers);
+            let (body, block) = block(0, &[BUFFER / 2, 10, last]);
+            assert!(put(&mut filler, &body, &block, from));
+            let records = filler.finish();
+            assert_eq!(records.last().unwrap().data(), vec![2; last]);
+            (records.len(), idle(&buffers))
+        };
+        assert_eq!(read(20, 1), (2, 1), "most of the block was not asked for");
+        assert_eq!(read(20, 0), (3, 0));
+        assert_eq!(read(BUFFER / 4, 1), (2, 0));
     }
 
     #[test]

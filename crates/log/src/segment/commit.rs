@@ -11,11 +11,11 @@ use parking_lot::Mutex;
 
 use super::format::{BlockEntry, BlockKind, crc32c_of};
 use super::tail::Chunk;
-use crate::batch::{Batch, ShardBatch};
+use crate::batch::{Batch, SEARCHED, ShardBatch};
 use crate::wakers::{Ticket, Wakers};
 use crate::{AppendError, ShardIndex, TimeMs};
 
-/// A shard's part of a batch is copied behind its forerunners below this size, and kept as its own buffer above it.
+/// A shard's parts of batches are brought together in one buffer below this size, and kept as their own above it.
 const COPY_BELOW: usize = 16 << 10;
 
 /// A commit of this many bytes of records, or of this many batches, is written without waiting for more: a sync costs
@@ -80,22 +80,16 @@ impl Future for Committed {
     type Output = Result<(), AppendError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let known = self.ticket;
-        let mut state = self.outcome.state.lock();
-        match &state.result {
-            Some(result) => {
-                let result = result.clone();
-                drop(state);
-                self.leave();
-                Poll::Ready(result)
-            }
-            None => {
-                let ticket = state.wakers.wait(known, context.waker());
-                drop(state);
-                self.ticket = Some(ticket);
-                Poll::Pending
-            }
-        }
+        let Committed { outcome, ticket } = &mut *self;
+        let mut state = outcome.state.lock();
+        let Some(result) = state.result.clone() else {
+            *ticket = Some(state.wakers.wait(*ticket, context.waker()));
+            return Poll::Pending;
+        };
+        let others = ticket.take().map(|ticket| state.wakers.take(ticket));
+        drop(state);
+        others.into_iter().flatten().for_each(Waker::wake);
+        Poll::Ready(result)
     }
 }
 
@@ -109,7 +103,7 @@ impl Drop for Committed {
 #[derive(Default)]
 pub(crate) struct OpenCommit {
     blocks: Vec<OpenBlock>,
-    /// Where each shard's block is.
+    /// Where each shard's block is, once there are many.
     places: HashMap<ShardIndex, usize>,
     /// Blocks without records: closings, fences, trims, descriptors.
     control: Vec<(BlockEntry, Bytes)>,
@@ -126,23 +120,37 @@ struct OpenBlock {
     count: u32,
     time_first: TimeMs,
     time_last: TimeMs,
-    chunks: Vec<Chunk>,
-    /// Small pieces since the last chunk.
-    small: Vec<u8>,
-    small_count: u32,
+    /// What each batch has brought. Nothing is done to it before the commit is sealed: here the log's lock is held.
+    parts: Vec<(ShardBatch, TimeMs)>,
 }
 
 impl OpenBlock {
-    fn flush_small(&mut self) {
-        if self.small_count > 0 {
-            self.chunks.push(Chunk {
-                shard: self.shard,
-                first: self.first + u64::from(self.count - self.small_count),
-                count: self.small_count,
-                bytes: Bytes::from(std::mem::take(&mut self.small)),
-            });
-            self.small_count = 0;
+    /// The records with their times, small neighbours in one buffer.
+    fn into_chunks(mut self) -> Vec<Chunk> {
+        let mut chunks = Vec::new();
+        let mut first = self.first;
+        for (part, time) in &mut self.parts {
+            part.stamp(*time);
         }
+        let mut add = |count: u32, encoded: Vec<u8>| {
+            chunks.push(Chunk::new(self.shard, first, count, encoded));
+            first += u64::from(count);
+        };
+        let is_small = |part: &ShardBatch| part.encoded.len() < COPY_BELOW;
+        for run in self.parts.chunk_by_mut(|(a, _), (b, _)| is_small(a) && is_small(b)) {
+            match run {
+                [(alone, _)] => add(alone.count, std::mem::take(&mut alone.encoded)),
+                run => {
+                    let mut together = Vec::with_capacity(run.iter().map(|(part, _)| part.encoded.len()).sum());
+                    let count = run.iter().map(|(part, _)| part.count).sum();
+                    for (part, _) in run {
+                        together.extend_from_slice(&std::mem::take(&mut part.encoded));
+                    }
+                    add(count, together);
+                }
+            }
+        }
+        chunks
     }
 }
 
@@ -173,48 +181,38 @@ impl OpenCommit {
     }
 
     /// Adds one shard's records, whose first gets offset `first`.
-    pub(crate) fn push(&mut self, mut batch: ShardBatch, first: u64, time: TimeMs) {
-        batch.stamp(time);
+    pub(crate) fn push(&mut self, batch: ShardBatch, first: u64, time: TimeMs) {
         self.bytes += batch.encoded.len();
-        let block = match self.places.get(&batch.shard) {
-            Some(at) => &mut self.blocks[*at],
+        let at = match self.place_of(batch.shard) {
+            Some(at) => at,
             None => {
-                self.places.insert(batch.shard, self.blocks.len());
                 self.blocks.push(OpenBlock {
                     shard: batch.shard,
                     first,
                     count: 0,
                     time_first: time,
                     time_last: time,
-                    chunks: Vec::new(),
-                    small: Vec::new(),
-                    small_count: 0,
+                    parts: Vec::new(),
                 });
-                let last = self.blocks.len() - 1;
-                &mut self.blocks[last]
+                if self.blocks.len() > SEARCHED {
+                    let missing = self.places.len()..self.blocks.len();
+                    self.places.extend(missing.map(|at| (self.blocks[at].shard, at)));
+                }
+                self.blocks.len() - 1
             }
         };
+        let block = &mut self.blocks[at];
         debug_assert_eq!(block.first + u64::from(block.count), first, "a shard's offsets are dense");
-        if batch.encoded.len() < COPY_BELOW {
-            block.count += batch.count;
-            block.time_last = time;
-            if block.small_count == 0 {
-                block.small = batch.encoded;
-            } else {
-                block.small.extend_from_slice(&batch.encoded);
-            }
-            block.small_count += batch.count;
-        } else {
-            block.flush_small();
-            block.chunks.push(Chunk {
-                shard: batch.shard,
-                first,
-                count: batch.count,
-                bytes: Bytes::from(batch.encoded),
-            });
-            block.count += batch.count;
-            block.time_last = time;
+        block.count += batch.count;
+        block.time_last = time;
+        block.parts.push((batch, time));
+    }
+
+    fn place_of(&self, shard: ShardIndex) -> Option<usize> {
+        if self.blocks.len() <= SEARCHED {
+            return self.blocks.iter().position(|block| block.shard == shard);
         }
+        self.places.get(&shard).copied()
     }
 
     /// Adds a block without records.
@@ -223,46 +221,63 @@ impl OpenCommit {
         self.control.push((entry, body));
     }
 
-    /// Ends the commit: its directory, the bodies in order, and the chunks to cache.
+    /// Ends the commit: its directory, and the bodies in order.
     pub(crate) fn seal(self) -> SealedCommit {
         let mut entries = Vec::with_capacity(self.blocks.len() + self.control.len());
-        let mut bodies = Vec::new();
         let mut chunks = Vec::new();
-        for mut block in self.blocks {
-            block.flush_small();
-            entries.push(BlockEntry {
+        for block in self.blocks {
+            let entry = BlockEntry {
                 kind: BlockKind::Records,
                 shard: block.shard,
                 first: block.first,
                 count: block.count,
-                length: block.chunks.iter().map(|c| c.bytes.len() as u32).sum(),
+                length: 0,
                 time_first: block.time_first,
                 time_last: block.time_last,
                 arg: 0,
-                crc: crc32c_of(block.chunks.iter().map(|c| &c.bytes[..])),
+                crc: 0,
+            };
+            let mut own = block.into_chunks();
+            entries.push(BlockEntry {
+                length: own.iter().map(|c| c.bytes.len() as u32).sum(),
+                crc: crc32c_of(own.iter().map(|c| &c.bytes[..])),
+                ..entry
             });
-            for chunk in block.chunks {
-                bodies.push(chunk.bytes.clone());
-                chunks.push(chunk);
-            }
+            chunks.append(&mut own);
         }
+        let mut control = Vec::with_capacity(self.control.len());
         for (mut entry, body) in self.control {
             entry.crc = crc32c_of([&body[..]]);
             entries.push(entry);
-            if !body.is_empty() {
-                bodies.push(body);
-            }
+            control.push(body);
         }
-        SealedCommit { entries, bodies, chunks, outcome: self.outcome }
+        SealedCommit { entries, chunks, control, outcome: self.outcome }
     }
 }
 
 /// A commit ready to be written.
 pub(crate) struct SealedCommit {
+    /// Those of the records come first.
     pub(crate) entries: Vec<BlockEntry>,
-    pub(crate) bodies: Vec<Bytes>,
+    /// The records' bodies: one or more for each entry.
     pub(crate) chunks: Vec<Chunk>,
+    /// The other blocks' bodies: one for each entry, if only an empty one.
+    pub(crate) control: Vec<Bytes>,
     pub(crate) outcome: Arc<Outcome>,
+}
+
+impl SealedCommit {
+    /// The bodies, in the order in which they are written.
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = &Bytes> {
+        self.chunks.iter().map(|chunk| &chunk.bytes).chain(&self.control)
+    }
+
+    /// The entries with the bodies of those that are not records.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = (&BlockEntry, &[u8])> {
+        let records = self.entries.len().saturating_sub(self.control.len());
+        let bodies = std::iter::repeat_n(&[][..], records).chain(self.control.iter().map(|body| &body[..]));
+        self.entries.iter().zip(bodies)
+    }
 }
 
 /// A block that carries no records.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use millstream_env::{Disk, DiskFile, OpenMode};
@@ -33,13 +33,13 @@ impl FileCache {
         FileCache { disk, limit, open: Mutex::new(Open::default()) }
     }
 
-    /// The file, opened if it is not in the cache.
-    pub(crate) fn get(&self, key: FileKey, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+    /// The file, opened at `path` if it is not in the cache.
+    pub(crate) fn get(&self, key: FileKey, path: impl FnOnce() -> PathBuf) -> io::Result<Arc<dyn DiskFile>> {
         if let Some(file) = self.lookup(key) {
             return Ok(file);
         }
         let forgotten = self.open.lock().forgotten;
-        let file: Arc<dyn DiskFile> = self.disk.open(path, OpenMode::Write)?.into();
+        let file: Arc<dyn DiskFile> = self.disk.open(&path(), OpenMode::Write)?.into();
         if self.open.lock().forgotten == forgotten {
             self.put(key, Arc::clone(&file));
         }

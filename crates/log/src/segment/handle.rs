@@ -92,10 +92,7 @@ impl StreamLog for Handle {
 
     fn read(&self, read: Read) -> BoxFuture<'static, Result<ReadResult, ReadError>> {
         let stream = Arc::clone(&self.0);
-        Box::pin(async move {
-            stream.opened(|_| ()).await?;
-            read::read(&stream, read).await
-        })
+        Box::pin(async move { read::read(&stream, read).await })
     }
 
     fn seek_time(&self, shard: ShardIndex, time: TimeMs) -> BoxFuture<'static, Result<Offset, ReadError>> {

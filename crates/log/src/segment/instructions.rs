@@ -36,7 +36,7 @@ fn commit(batch: Batch) -> (Vec<u8>, usize) {
     let mut open = OpenCommit::default();
     join(&mut open, batch, |_| (7, 1_750_000_000_000));
     let sealed = open.seal();
-    let bodies = sealed.bodies.iter().map(Bytes::len).sum();
+    let bodies = sealed.bodies().map(Bytes::len).sum();
     let head = CommitHead { number: 1, salt: 2, epoch: 3, mark: 0, time: 4, flags: 0, blocks: sealed.entries };
     (head.encode(), bodies)
 }

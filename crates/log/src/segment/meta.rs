@@ -8,10 +8,10 @@ use parking_lot::Mutex;
 
 use super::files::FileKey;
 use super::format::{Footer, IndexEntry, SegmentHeader};
+use super::index;
 use super::recovery::{chain, footer_of};
 use super::scan::{ScanError, read_footer, read_header};
 use super::stream::Stream;
-use super::{index, segment_name};
 use crate::{Offset, ShardIndex, TimeMs};
 
 /// A sealed segment's header and index.
@@ -125,7 +125,7 @@ pub(crate) fn load(stream: &Stream, number: u64, next: Option<u64>) -> Result<Ar
         return Ok(meta);
     }
     let forgotten = cache.forgotten();
-    let file = stream.shared.files.get(key, &stream.dir.join(segment_name(number)))?;
+    let file = stream.file(number)?;
     let (header, start) = read_header(&*file)?;
     if header.number != number || header.id != stream.id {
         return Err(ScanError::Damaged(format!("segment {number} has the header of another")));
@@ -141,7 +141,7 @@ pub(crate) fn load(stream: &Stream, number: u64, next: Option<u64>) -> Result<Ar
         None => {
             let next_commit = match next {
                 Some(next) => {
-                    let file = stream.shared.files.get((stream.key, next), &stream.dir.join(segment_name(next)))?;
+                    let file = stream.file(next)?;
                     Some(read_header(&*file)?.0.first_commit)
                 }
                 None => None,

@@ -347,6 +347,7 @@ impl Log for SegmentEngine {
         self.shared.space.tick(&self.shared);
         self.shared.regroups.tick(&self.shared);
         self.shared.buffers.tick();
+        self.shared.meters.in_flight.show();
         if let Some(stream) = self.cold.lock().pop() {
             stream.warm_up();
         }

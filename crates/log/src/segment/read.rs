@@ -11,8 +11,8 @@ use super::format::{BlockEntry, BlockKind, SegmentHeader, crc32c};
 use super::scan::{ScanError, Scanner};
 use super::stream::Stream;
 use super::tail::Chunk;
-use super::{meta, regroup, segment_name};
-use crate::batch::RECORD_FIXED;
+use super::{meta, regroup};
+use crate::batch::{Decoded, RECORD_FIXED, length_of};
 use crate::{Offset, Read, ReadError, ReadResult, Record, Records, ShardIndex, ShardPosition, TimeMs};
 
 /// A part of a segment file to scan for a shard's blocks.
@@ -30,7 +30,7 @@ const READ_AHEAD_SHARE: u64 = 8;
 /// or who does not read much.
 const READ_AHEAD_LEAST: u64 = 1 << 20;
 
-/// Where a scan of files stops.
+/// Where a search for records stops.
 #[derive(Clone, Copy)]
 struct Until {
     end: Offset,
@@ -73,24 +73,24 @@ impl Scan<'_> {
 }
 
 pub(crate) async fn read(stream: &Arc<Stream>, mut read: Read) -> Result<ReadResult, ReadError> {
-    let position = position_of(stream, read.shard)?;
+    let (position, floor_time) =
+        stream.opened(|log| (log.content.position(read.shard), log.content.floor_time)).await?;
     // Files that are not dropped yet may still hold what is below the floor.
-    read.not_before = read.not_before.max(stream.if_open(|log| log.content.floor_time).unwrap_or(0));
+    read.not_before = read.not_before.max(floor_time);
     let mut from = read.from.max(position.floor);
     let mut result = ReadResult { records: Vec::new(), next: from, position };
     let mut left = read.max_bytes;
     let mut skipped = false;
     while from < position.end {
-        let want = left.max(1);
         let max_records = read.max_records - result.records.len();
-        let scanned = match stream.tail.read(read.shard, from, want, max_records) {
+        let until = Until { end: position.end, max_bytes: left.max(1), max_records };
+        let scanned = match stream.tail.read(read.shard, from, until.max_bytes, max_records) {
             Some(chunks) => {
                 stream.shared.meters.cache_hits.increment(1);
-                records_of(&chunks, from)?
+                records_of(&chunks, from, until)?
             }
             None => {
                 stream.shared.meters.cache_misses.increment(1);
-                let until = Until { end: position.end, max_bytes: want, max_records };
                 match from_files(stream, read.shard, from, until).await {
                     Ok(scanned) => scanned,
                     // What is whole before the damage is given; the read that starts at it fails.
@@ -120,21 +120,30 @@ pub(crate) async fn read(stream: &Arc<Stream>, mut read: Read) -> Result<ReadRes
     Ok(result)
 }
 
-/// The records of cached chunks from offset `from` on.
-fn records_of(chunks: &[Chunk], from: Offset) -> Result<Scanned, ReadError> {
+/// The records of cached chunks from offset `from` on, until there are enough: a chunk may hold far more than is asked for.
+fn records_of(chunks: &[Chunk], from: Offset, until: Until) -> Result<Scanned, ReadError> {
+    let corrupt = |chunk: &Chunk| ReadError::Corrupt(undecodable(chunk.first).into());
     let mut scanned = Scanned { records: Vec::new(), next: from };
+    let mut weight = 0;
     for chunk in chunks {
-        let mut seen = 0;
-        for record in Records::new(chunk.first, chunk.bytes.clone()) {
-            seen += 1;
-            if record.offset >= from {
-                scanned.records.push(record);
+        let mut at = 0;
+        for offset in chunk.first..chunk.first + u64::from(chunk.count) {
+            let rest = chunk.bytes.get(at..).unwrap_or_default();
+            if offset < from {
+                at += length_of(rest).ok_or_else(|| corrupt(chunk))?;
+                continue;
             }
+            if weight >= until.max_bytes || scanned.records.len() >= until.max_records || offset >= until.end {
+                return Ok(scanned);
+            }
+            let decoded = Decoded::first_of(rest).ok_or_else(|| corrupt(chunk))?;
+            let encoded = chunk.bytes.slice(at..at + decoded.length());
+            at += encoded.len();
+            let record = decoded.record(offset, encoded);
+            weight += record.weight();
+            scanned.records.push(record);
+            scanned.next = offset + 1;
         }
-        if seen != chunk.count {
-            return Err(ReadError::Corrupt(undecodable(chunk.first).into()));
-        }
-        scanned.next = chunk.first + u64::from(chunk.count);
     }
     Ok(scanned)
 }
@@ -351,7 +360,7 @@ fn part_of(
     });
     if let Some((position, salt, end)) = active.ok_or_else(deleted)? {
         let Some(position) = position else { return Ok(None) };
-        let file = stream.shared.files.get((stream.key, number), &stream.dir.join(segment_name(number)))?;
+        let file = stream.file(number)?;
         return Ok(Some(Part { number, file, salt, position, end }));
     }
     let next = segment_after(stream, number)?;
@@ -472,3 +481,6 @@ fn time_in_part(shard: ShardIndex, time: TimeMs, part: &Part) -> Result<Option<O
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

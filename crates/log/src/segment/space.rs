@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use metrics::gauge;
-use millstream_env::{DiskFile, Env, OpenMode};
+use millstream_env::{Disk, DiskFile, Env, OpenMode};
 use parking_lot::Mutex;
 
 use super::recovery::segments_in;
@@ -38,11 +38,31 @@ pub(crate) enum Spare {
     Ready(u64),
 }
 
-/// A file that is being filled with zeros.
+/// A file that is being filled with zeros, under the name `spare.tmp`. All of its space is reserved.
+#[derive(Clone, Copy)]
 pub(crate) struct Filling {
-    file: Box<dyn DiskFile>,
     size: u64,
     filled: u64,
+}
+
+impl Spare {
+    /// Takes what can be used as a segment's file, filled or not. One that a job is at stays: two jobs must never fill one
+    /// name.
+    pub(crate) fn take(&mut self) -> Spare {
+        match self {
+            Spare::Ready(_) | Spare::Partly(_) => std::mem::replace(self, Spare::None),
+            Spare::None | Spare::Preparing => Spare::None,
+        }
+    }
+
+    /// The file's name and size.
+    fn file(&self) -> Option<(&'static str, u64)> {
+        match self {
+            Spare::Ready(size) => Some((SPARE, *size)),
+            Spare::Partly(filling) => Some((MAKING, filling.size)),
+            Spare::None | Spare::Preparing => None,
+        }
+    }
 }
 
 /// The engine's view of the disk.
@@ -51,8 +71,21 @@ pub(crate) struct Space {
     reserve: PathBuf,
     has_reserve: Mutex<bool>,
     free: AtomicU64,
+    /// What may be used of [`SegmentConfig::max_bytes`].
+    left: AtomicU64,
     /// The directories of regions whose own names are durable.
     rooted: Mutex<BTreeSet<PathBuf>>,
+    trash: Mutex<Trash>,
+}
+
+/// Whether the trash is being emptied.
+#[derive(Clone, Copy, Default)]
+enum Trash {
+    #[default]
+    Resting,
+    Emptying,
+    /// And something was added since this was begun.
+    Growing,
 }
 
 /// Whether an error says that there is no room.
@@ -70,7 +103,9 @@ impl Space {
             ),
             reserve,
             free: AtomicU64::new(u64::MAX),
+            left: AtomicU64::new(u64::MAX),
             rooted: Mutex::default(),
+            trash: Mutex::default(),
         };
         space.look(env, config);
         space
@@ -99,7 +134,10 @@ impl Space {
     /// Free space as puts may use it.
     fn look(&self, env: &Env, config: &SegmentConfig) {
         let Ok(free) = env.disk.free_bytes(&config.dir) else { return };
-        let capped = config.max_bytes != u64::MAX && used_bytes(env, &config.dir) >= config.max_bytes;
+        let used = if config.max_bytes == u64::MAX { 0 } else { used_bytes(env, &config.dir) };
+        let left = config.max_bytes.saturating_sub(used);
+        let capped = left == 0;
+        self.left.store(left, Ordering::Relaxed);
         self.free.store(free, Ordering::Relaxed);
         gauge!(DISK_FREE).set(free as f64);
         let full = self.full.load(Ordering::Acquire);
@@ -125,6 +163,13 @@ impl Space {
 
     pub(crate) fn tick(&self, shared: &Arc<Shared>) {
         self.look(&shared.env, &shared.config);
+    }
+
+    /// Whether so many bytes may be used for what can be done without: puts would not be refused because of them.
+    pub(crate) fn has_room(&self, shared: &Shared, bytes: u64) -> bool {
+        let free = shared.env.disk.free_bytes(&shared.config.dir).unwrap_or(0);
+        let least = shared.config.min_free.saturating_add(bytes);
+        !self.is_full() && free >= least && self.left.load(Ordering::Relaxed) >= bytes
     }
 
     pub(crate) fn problem(&self) -> Option<String> {
@@ -172,11 +217,19 @@ fn wanted(active: &Active, size: u64) -> u64 {
     ((used - from) / (to - from) * size as f64) as u64
 }
 
-/// Makes the next segment's file ready in the background while the present one fills.
+/// Makes the next segment's file ready in the background while the present one fills. On a full disk it is given up: what
+/// frees space needs it more.
 pub(crate) fn prepare_spare(stream: &Arc<Stream>, log: &mut OpenLog) {
+    if stream.shared.space.is_full() {
+        if let Some((name, _)) = log.spare.file() {
+            log.spare = Spare::Preparing;
+            give_up_later(stream, name);
+        }
+        return;
+    }
     let config = &stream.shared.config;
     let size = next_size(config, log.active.capacity, log.active.capacity);
-    if stream.shared.space.is_full() || wanted(&log.active, size) == 0 {
+    if wanted(&log.active, size) == 0 {
         return;
     }
     match std::mem::replace(&mut log.spare, Spare::Preparing) {
@@ -194,6 +247,17 @@ pub(crate) fn prepare_spare(stream: &Arc<Stream>, log: &mut OpenLog) {
         }
         other => log.spare = other,
     }
+}
+
+fn give_up_later(stream: &Arc<Stream>, name: &'static str) {
+    let stream = Arc::clone(stream);
+    let pool = Arc::clone(&stream.shared.env.pool);
+    pool.spawn_background(Box::new(move || {
+        if let Err(e) = stream.shared.env.disk.remove_file(&stream.dir.join(name)) {
+            tracing::debug!(log = %stream.id, name, "cannot remove a prepared segment: {e}");
+        }
+        stream.if_open(|log| log.spare = Spare::None);
+    }));
 }
 
 /// Fills a piece of the next segment's file in the background, and more as long as the writer comes closer: of the file
@@ -222,34 +286,45 @@ fn fill_later(stream: &Arc<Stream>, begun: Option<Filling>, size: u64) {
     }));
 }
 
-/// The name of a spare that is not ready.
+/// The names of a spare that is ready, and of one that is not.
+const SPARE: &str = "spare";
 const MAKING: &str = "spare.tmp";
 
 fn begin_filling(stream: &Stream, size: u64) -> io::Result<Filling> {
-    let disk = &stream.shared.env.disk;
-    let making = stream.dir.join(MAKING);
-    if disk.exists(&making) {
-        disk.remove_file(&making)?;
+    if !stream.shared.space.has_room(&stream.shared, size) {
+        return Err(io::ErrorKind::StorageFull.into());
     }
-    let file = disk.open(&making, OpenMode::CreateNew)?;
+    let file = create_anew(&*stream.shared.env.disk, &stream.dir.join(MAKING))?;
     file.allocate(size)?;
-    Ok(Filling { file, size, filled: 0 })
+    Ok(Filling { size, filled: 0 })
+}
+
+/// A new file under that name, whatever a work that was broken off has left there.
+pub(crate) fn create_anew(disk: &dyn Disk, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+    if disk.exists(path) {
+        disk.remove_file(path)?;
+    }
+    disk.open(path, OpenMode::CreateNew)
 }
 
 fn fill_piece(stream: &Stream, mut filling: Filling) -> io::Result<Spare> {
+    let disk = &stream.shared.env.disk;
+    let making = stream.dir.join(MAKING);
     let piece = ZERO_PIECE.min(filling.size - filling.filled);
-    filling.file.write_all_at(&[IoSlice::new(&vec![0; piece as usize])], filling.filled)?;
-    filling.file.sync_data()?;
+    // Opened each time: a log that rests for long in the middle of it keeps no file open.
+    let file = disk.open(&making, OpenMode::Write)?;
+    file.write_all_at(&[IoSlice::new(&vec![0; piece as usize])], filling.filled)?;
+    file.sync_data()?;
     filling.filled += piece;
     if filling.filled < filling.size {
         return Ok(Spare::Partly(filling));
     }
-    stream.shared.env.disk.rename(&stream.dir.join(MAKING), &stream.dir.join("spare"))?;
+    disk.rename(&making, &stream.dir.join(SPARE))?;
     Ok(Spare::Ready(filling.size))
 }
 
-/// The file for a new segment under the name `temporary`, and how much it holds: the spare if it is ready and large
-/// enough for the first commit, else a fresh one.
+/// The file for a new segment under the name `temporary`, and how much it holds: the spare if it is large enough for the
+/// first commit, else a fresh one.
 pub(crate) fn take_file(
     stream: &Stream,
     spare: Spare,
@@ -258,18 +333,16 @@ pub(crate) fn take_file(
     needed: u64,
 ) -> io::Result<(Arc<dyn DiskFile>, u64)> {
     let disk = &stream.shared.env.disk;
-    if disk.exists(temporary) {
-        disk.remove_file(temporary)?;
+    if let Some((name, capacity)) = spare.file() {
+        let path = stream.dir.join(name);
+        if capacity >= needed && disk.exists(&path) {
+            disk.rename(&path, temporary)?;
+            return Ok((disk.open(temporary, OpenMode::Write)?.into(), capacity));
+        }
+        // Of no use, it would only take room.
+        drop(disk.remove_file(&path));
     }
-    let ready = stream.dir.join("spare");
-    if let Spare::Ready(capacity) = spare
-        && capacity >= needed
-        && disk.exists(&ready)
-    {
-        disk.rename(&ready, temporary)?;
-        return Ok((disk.open(temporary, OpenMode::Write)?.into(), capacity));
-    }
-    let file = disk.open(temporary, OpenMode::CreateNew)?;
+    let file = create_anew(&**disk, temporary)?;
     file.allocate(size)?;
     Ok((file.into(), size))
 }
@@ -294,7 +367,7 @@ pub(crate) fn recycle(stream: &Stream, number: u64) -> io::Result<()> {
     });
     if wanted == Some(true) {
         // Its new name must be durable before its bytes change: under the old one they would be another segment's.
-        let moved = disk.rename(&path, &stream.dir.join("spare")).and_then(|()| disk.sync_dir(&stream.dir));
+        let moved = disk.rename(&path, &stream.dir.join(SPARE)).and_then(|()| disk.sync_dir(&stream.dir));
         forget();
         stream.if_open(|log| log.spare = if moved.is_ok() { Spare::Ready(size) } else { Spare::None });
         moved
@@ -315,10 +388,7 @@ pub(crate) fn create_files(stream: &Stream, descriptor: Bytes) -> io::Result<()>
         let header = shared.new_header(&stream.id, &content, 1, 1);
         let bytes = header.encode();
         let temporary = stream.dir.join("next.tmp");
-        if disk.exists(&temporary) {
-            disk.remove_file(&temporary)?;
-        }
-        let file = disk.open(&temporary, OpenMode::CreateNew)?;
+        let file = create_anew(&**disk, &temporary)?;
         let size = shared.config.segment_min.max(bytes.len() as u64 * 2);
         file.allocate(size)?;
         let zeros = vec![0; size as usize - bytes.len()];
@@ -367,14 +437,41 @@ pub(crate) fn move_to_trash(stream: &Stream) -> io::Result<()> {
 
 /// Removes what is in the trash, in the background.
 pub(crate) fn empty_trash(shared: &Arc<Shared>) {
-    let shared_by_job = Arc::clone(shared);
-    shared.env.pool.spawn_background(Box::new(move || {
-        let disk = &shared_by_job.env.disk;
-        let trash = shared_by_job.config.dir.join("trash");
-        for entry in disk.list(&trash).unwrap_or_default() {
-            if let Err(e) = disk.remove_dir_all(&trash.join(&entry.name)) {
-                tracing::warn!(name = entry.name, "cannot empty the trash: {e}");
+    let mut trash = shared.space.trash.lock();
+    let before = std::mem::replace(&mut *trash, Trash::Emptying);
+    if matches!(before, Trash::Resting) {
+        drop(trash);
+        remove_later(Arc::clone(shared), None);
+    } else {
+        *trash = Trash::Growing;
+    }
+}
+
+/// Removes the next log that comes `after` this one in the trash, and so on: one at a time, so that large ones do not keep
+/// all other upkeep waiting.
+fn remove_later(shared: Arc<Shared>, after: Option<String>) {
+    let pool = Arc::clone(&shared.env.pool);
+    pool.spawn_background(Box::new(move || {
+        if shared.closing.load(Ordering::Acquire) {
+            // The next start goes on with it.
+            return;
+        }
+        let disk = &shared.env.disk;
+        let dir = shared.config.dir.join("trash");
+        let entries = disk.list(&dir).unwrap_or_default().into_iter().map(|entry| entry.name);
+        if let Some(name) = entries.into_iter().find(|name| after.as_ref().is_none_or(|after| name > after)) {
+            if let Err(e) = disk.remove_dir_all(&dir.join(&name)) {
+                tracing::warn!(name, "cannot empty the trash: {e}");
             }
+            return remove_later(shared, Some(name));
+        }
+        let mut trash = shared.space.trash.lock();
+        if matches!(*trash, Trash::Growing) {
+            *trash = Trash::Emptying;
+            drop(trash);
+            remove_later(shared, None);
+        } else {
+            *trash = Trash::Resting;
         }
     }));
 }

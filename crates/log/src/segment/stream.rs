@@ -1,6 +1,7 @@
 //! One log: its life from cold to open, what joins its open commit, and its answers.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use metrics::counter;
+use millstream_env::DiskFile;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -18,7 +20,7 @@ use super::scan::ScanError;
 use super::space::{Spare, prepare_spare};
 use super::state::{Active, Content};
 use super::tail::Tail;
-use super::{Shared, space, stream_dir, writer};
+use super::{Shared, segment_name, space, stream_dir, writer};
 use crate::metrics::RECOVERIES;
 use crate::watchers::Watchers;
 use crate::{
@@ -147,6 +149,11 @@ impl Stream {
         })
     }
 
+    /// The file of segment `number`.
+    pub(crate) fn file(&self, number: u64) -> io::Result<Arc<dyn DiskFile>> {
+        self.shared.files.get((self.key, number), || self.dir.join(segment_name(number)))
+    }
+
     /// Ends the opening, unless the log was deleted meanwhile.
     fn set_life(&self, life: Life) {
         let mut state = self.state.lock();
@@ -210,19 +217,20 @@ impl Stream {
 
     /// Waits until the log is open, then lets `work` at it under the lock.
     pub(crate) async fn opened<T>(self: &Arc<Self>, work: impl FnOnce(&mut OpenLog) -> T) -> Result<T, ReadError> {
+        // Nearly always it is: then there is nothing to wait for.
+        if let Life::Open(log) = &mut *self.state.lock() {
+            return Ok(work(log));
+        }
         let mut changes = self.life.subscribe();
         let mut tried = false;
         loop {
             let seen = *changes.borrow_and_update();
-            {
-                let mut state = self.state.lock();
-                match &mut *state {
-                    Life::Open(log) => return Ok(work(log)),
-                    Life::Deleted => return Err(ReadError::Deleted),
-                    Life::Unavailable(why) => return Err(ReadError::Unavailable(Arc::clone(why))),
-                    Life::Cold if tried => return Err(ReadError::Unavailable("the disk failed".into())),
-                    Life::Cold | Life::Opening => {}
-                }
+            match &mut *self.state.lock() {
+                Life::Open(log) => return Ok(work(log)),
+                Life::Deleted => return Err(ReadError::Deleted),
+                Life::Unavailable(why) => return Err(ReadError::Unavailable(Arc::clone(why))),
+                Life::Cold if tried => return Err(ReadError::Unavailable("the disk failed".into())),
+                Life::Cold | Life::Opening => {}
             }
             self.open_now();
             tried = true;
@@ -361,7 +369,6 @@ impl Stream {
             (first, shard.joined_time)
         });
         self.shared.meters.in_flight.add(bytes);
-        self.shared.regroups.count(bytes);
         if log.open.is_large() {
             log.open.due = true;
             self.wake_writer(log);
@@ -445,13 +452,15 @@ impl Stream {
             }
             prepare_spare(self, log);
             log.resting = false;
+            // Should a thread never come to the end of its turn, nobody waits for ever.
+            log.open.due |= !log.open.is_empty();
             if log.writing {
                 return;
             }
             let quiet = now.saturating_sub(log.last_write) >= IDLE;
             let age = time.saturating_sub(log.active.header.created);
             let old = log.active.has_records && age >= self.shared.config.seal_age.as_millis() as u64;
-            if !log.unsynced.is_empty() || old || (quiet && log.marked < log.mark) {
+            if log.open.due || !log.unsynced.is_empty() || old || (quiet && log.marked < log.mark) {
                 self.wake_writer(log);
             }
         });

@@ -15,6 +15,19 @@ pub(crate) struct Chunk {
     pub(crate) first: Offset,
     pub(crate) count: u32,
     pub(crate) bytes: Bytes,
+    /// The buffer in which the bytes were gathered may be larger than they are.
+    held: usize,
+}
+
+impl Chunk {
+    pub(crate) fn new(shard: ShardIndex, first: Offset, count: u32, bytes: Vec<u8>) -> Chunk {
+        Chunk { shard, first, count, held: bytes.capacity(), bytes: Bytes::from(bytes) }
+    }
+
+    /// Memory that the bytes hold.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
 }
 
 /// One log's share of the tail cache.
@@ -40,18 +53,20 @@ impl Tail {
         }
     }
 
-    /// Drops the oldest commit's chunks.
-    fn pop(&self) {
+    /// Takes out the oldest commit's chunks.
+    fn pop(&self) -> Vec<Chunk> {
         let mut inner = self.inner.lock();
-        let Some(shards) = inner.commits.pop_front() else { return };
+        let shards = inner.commits.pop_front().unwrap_or_default();
+        let mut popped = Vec::with_capacity(shards.len());
         for shard in shards {
             if let Some(chunks) = inner.shards.get_mut(&shard) {
-                chunks.pop_front();
+                popped.extend(chunks.pop_front());
                 if chunks.is_empty() {
                     inner.shards.remove(&shard);
                 }
             }
         }
+        popped
     }
 
     /// The chunks from the one that holds `from` on, up to about `max_bytes` or `max_records`; `None` if `from` lies
@@ -104,7 +119,9 @@ impl TailBudget {
     /// Caches a durable commit's chunks in `tail` and evicts what exceeds the budget.
     pub(crate) fn push(&self, tail: &Arc<Tail>, chunks: Vec<Chunk>) {
         // What the allocator and the maps take beside the bytes themselves.
-        let bytes = chunks.iter().map(|c| c.bytes.len() + 128).sum();
+        let bytes = chunks.iter().map(|c| c.held() + 128).sum();
+        // Freed when the lock is: that takes a while for large ones.
+        let mut evicted = Vec::new();
         let mut budget = self.state.lock();
         tail.push(chunks);
         budget.bytes += bytes;
@@ -113,9 +130,10 @@ impl TailBudget {
             let Some((oldest, bytes)) = budget.order.pop_front() else { break };
             budget.bytes -= bytes;
             if let Some(oldest) = oldest.upgrade() {
-                oldest.pop();
+                evicted.push(oldest.pop());
             }
         }
+        drop(budget);
     }
 }
 
@@ -124,7 +142,7 @@ mod tests {
     use super::*;
 
     fn chunk(shard: ShardIndex, first: Offset, count: u32) -> Chunk {
-        Chunk { shard, first, count, bytes: Bytes::from(vec![0; 1000]) }
+        Chunk::new(shard, first, count, vec![0; 1000])
     }
 
     #[test]
@@ -141,6 +159,18 @@ mod tests {
         assert_eq!(tail.read(1, 25, 1 << 20, 6).map(|c| c.len()), Some(2));
         assert!(tail.read(1, 50, 1 << 20, 100).is_none(), "nothing there yet");
         assert!(tail.read(2, 0, 1 << 20, 100).is_none());
+    }
+
+    #[test]
+    fn what_a_chunk_holds_counts_also_where_it_is_empty() {
+        let budget = TailBudget::new(2 * 1200);
+        let tail = Arc::new(Tail::default());
+        budget.push(&tail, vec![chunk(0, 0, 1)]);
+        let mut large = Vec::with_capacity(2000);
+        large.push(0);
+        budget.push(&tail, vec![Chunk::new(0, 1, 1, large)]);
+        assert!(tail.read(0, 0, 1, 1).is_none());
+        assert!(tail.read(0, 1, 1, 1).is_some());
     }
 
     #[test]

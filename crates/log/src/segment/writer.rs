@@ -14,6 +14,7 @@ use super::regroup;
 use super::space::{self, Spare};
 use super::state::Active;
 use super::stream::{OpenLog, Stream};
+use super::tail::Chunk;
 use super::{Durability, segment_name};
 use crate::{AppendError, NotWritten, ShardIndex};
 
@@ -148,15 +149,17 @@ fn commit(stream: &Arc<Stream>, write: Write) {
     let bytes = commit.bytes();
     let quiet = commit.is_empty();
     let has_control = commit.has_control();
-    let sealed = commit.seal();
-    let head = CommitHead {
+    stream.shared.regroups.count(bytes);
+    let mut sealed = commit.seal();
+    // The directory is lent to the head while it is written.
+    let mut head = CommitHead {
         number,
         salt: header.salt,
         epoch: stream.shared.epoch,
         mark,
         time: stream.shared.env.clock.now(),
         flags,
-        blocks: sealed.entries.clone(),
+        blocks: std::mem::take(&mut sealed.entries),
     };
     let end = align_up(position + head.total(), COMMIT_ALIGN);
     // An idle marker is only advice for recovery: it need not be synced.
@@ -177,11 +180,12 @@ fn commit(stream: &Arc<Stream>, write: Write) {
         return fail(stream, sealed, Failure::Refused(NotWritten::Poisoned(why)), stopping);
     }
     let result = if rotate || end > capacity {
-        rotate_and_write(stream, head, &sealed, capacity)
+        rotate_and_write(stream, &mut head, &sealed, capacity)
     } else {
         let written = Written { number, position, end, rotated: None };
         write_in_place(stream, &head, &sealed, &header, position, sync).map(|()| written)
     };
+    sealed.entries = head.blocks;
     match result {
         Ok(written) => {
             if !quiet {
@@ -199,9 +203,9 @@ fn commit(stream: &Arc<Stream>, write: Write) {
 }
 
 fn parts<'a>(head: &'a [u8], sealed: &'a SealedCommit, total: u64) -> Vec<IoSlice<'a>> {
-    let mut parts = Vec::with_capacity(sealed.bodies.len() + 2);
+    let mut parts = Vec::with_capacity(sealed.chunks.len() + sealed.control.len() + 2);
     parts.push(IoSlice::new(head));
-    parts.extend(sealed.bodies.iter().map(|b| IoSlice::new(b)));
+    parts.extend(sealed.bodies().map(|b| IoSlice::new(b)));
     let padding = (align_up(total, COMMIT_ALIGN) - total) as usize;
     parts.push(IoSlice::new(&PADDING[..padding]));
     parts
@@ -215,11 +219,10 @@ fn write_in_place(
     position: u64,
     sync: bool,
 ) -> Result<(), Failure> {
-    let path = stream.dir.join(segment_name(header.number));
     let poison = |e: io::Error| Failure::Poison(e.to_string());
     // Nothing is written yet: the next commit may go on.
     let unavailable = |e: io::Error| Failure::Refused(NotWritten::Unavailable(e.to_string().into()));
-    let file = stream.shared.files.get((stream.key, header.number), &path).map_err(unavailable)?;
+    let file = stream.file(header.number).map_err(unavailable)?;
     let encoded = head.encode();
     match file.write_all_at(&parts(&encoded, sealed, head.total()), position) {
         Ok(()) => {}
@@ -239,7 +242,7 @@ fn write_in_place(
 /// Starts a new segment with the commit as its first: header and commit in one write and one sync, then its name.
 fn rotate_and_write(
     stream: &Arc<Stream>,
-    mut head: CommitHead,
+    head: &mut CommitHead,
     sealed: &SealedCommit,
     old_capacity: u64,
 ) -> Result<Written, Failure> {
@@ -251,12 +254,7 @@ fn rotate_and_write(
         // An unsynced marker in the old segment may be lost: the new segment takes its number.
         head.mark = log.mark;
         head.number = log.mark + 1;
-        // One that is still being prepared stays so: two jobs must never fill one name.
-        let spare = match log.spare {
-            Spare::Ready(_) => std::mem::replace(&mut log.spare, Spare::None),
-            Spare::None | Spare::Preparing | Spare::Partly(_) => Spare::None,
-        };
-        (header, spare, log.active.position)
+        (header, log.spare.take(), log.active.position)
     });
     let Some((header, spare, used)) = prepared else { return Err(Failure::Refused(NotWritten::Deleted)) };
     head.salt = header.salt;
@@ -320,7 +318,7 @@ fn finish(
     let empty = sealed.entries.is_empty();
     let outcome = Arc::clone(&sealed.outcome);
     let Written { number, position, .. } = written;
-    let mut moved = Vec::new();
+    let mut news = News::default();
     let done = stream.if_open(|log| {
         log.next_commit = number + 1;
         log.marked = log.marked.max(mark);
@@ -345,7 +343,7 @@ fn finish(
             log.sealing.insert(old.header.number, footer);
         }
         if durable {
-            make_durable(stream, log, sealed, position, number, written.end, &mut moved);
+            make_durable(stream, log, sealed, position, number, written.end, &mut news);
             if log.clean {
                 log.marked = number;
             }
@@ -354,6 +352,7 @@ fn finish(
             log.unsynced.push((sealed, position));
         }
     });
+    let moved = news.cache(stream);
     match done {
         Some(()) => outcome.complete(Ok(())),
         None => outcome.complete(Err(AppendError::NotWritten(NotWritten::Deleted))),
@@ -364,7 +363,26 @@ fn finish(
     }
 }
 
-/// Lets readers see a durable commit. Whom to tell of it, once the log's lock is free, is added to `moved`.
+/// What remains to be done for durable commits once the log's lock is free.
+#[derive(Default)]
+struct News {
+    chunks: Vec<Vec<Chunk>>,
+    /// Shards whose readers are to be told.
+    moved: Vec<ShardIndex>,
+}
+
+impl News {
+    /// Puts the records into the tail cache, which may have to free others for them; gives whom to tell then. Readers that
+    /// come first find them in the file. The log's next commit is not finished before: the cache has them in order.
+    fn cache(self, stream: &Stream) -> Vec<ShardIndex> {
+        for chunks in self.chunks {
+            stream.shared.tails.push(&stream.tail, chunks);
+        }
+        self.moved
+    }
+}
+
+/// Lets readers see a durable commit. What is better done without the log's lock is added to `news`.
 fn make_durable(
     stream: &Stream,
     log: &mut OpenLog,
@@ -372,17 +390,9 @@ fn make_durable(
     position: u64,
     number: u64,
     end: u64,
-    moved: &mut Vec<ShardIndex>,
+    news: &mut News,
 ) {
-    for (at, entry) in sealed.entries.iter().enumerate() {
-        // Control blocks come last, each with its body after those of the records.
-        let body: &[u8] = match entry.kind {
-            BlockKind::Trim | BlockKind::Descriptor if entry.length > 0 => {
-                let after = sealed.entries[at..].iter().filter(|e| e.length > 0).count();
-                sealed.bodies.get(sealed.bodies.len().wrapping_sub(after)).map_or(&[], |b| b)
-            }
-            _ => &[],
-        };
+    for (entry, body) in sealed.blocks() {
         log.content.apply(entry, body);
         log.active.has_records |= entry.kind == BlockKind::Records;
     }
@@ -390,11 +400,11 @@ fn make_durable(
     log.active.durable_end = end;
     log.begun = true;
     log.mark = number;
-    if !sealed.chunks.is_empty() {
-        stream.shared.tails.push(&stream.tail, sealed.chunks);
-    }
     let shards = sealed.entries.iter().filter(|e| matches!(e.kind, BlockKind::Records | BlockKind::Close));
-    moved.extend(stream.watchers.watched(shards.map(|e| e.shard)));
+    news.moved.extend(stream.watchers.watched(shards.map(|e| e.shard)));
+    if !sealed.chunks.is_empty() {
+        news.chunks.push(sealed.chunks);
+    }
 }
 
 /// Syncs what relaxed mode has written; `Err` says why the log is poisoned.
@@ -407,19 +417,19 @@ fn sync_relaxed(stream: &Arc<Stream>) -> Result<(), Arc<str>> {
     let Some((unsynced, header, end, number)) = taken.filter(|(unsynced, ..)| !unsynced.is_empty()) else {
         return Ok(());
     };
-    let path = stream.dir.join(segment_name(header.number));
-    let synced = stream.shared.files.get((stream.key, header.number), &path).and_then(|file| file.sync_data());
-    let mut moved = Vec::new();
+    let synced = stream.file(header.number).and_then(|file| file.sync_data());
+    let mut news = News::default();
     let done = stream.if_open(|log| match synced {
         Ok(()) => {
             for (sealed, position) in unsynced {
-                make_durable(stream, log, sealed, position, number, end, &mut moved);
+                make_durable(stream, log, sealed, position, number, end, &mut news);
             }
             log.last_sync = stream.shared.env.clock.monotonic();
             Ok(())
         }
         Err(e) => Err(poison(stream, log, &e.to_string())),
     });
+    let moved = news.cache(stream);
     stream.watchers.notify(&moved);
     done.unwrap_or(Ok(()))
 }
@@ -484,16 +494,14 @@ fn seal_later(stream: &Arc<Stream>, old: &Active, next_commit: u64) -> Arc<Foote
     let stream = Arc::clone(stream);
     let pool = Arc::clone(&stream.shared.env.pool);
     pool.spawn_background(Box::new(move || {
-        let name = segment_name(header.number);
-        let file = stream.shared.files.get((stream.key, header.number), &stream.dir.join(&name));
-        let written = file.and_then(|file| write_footer(&*file, &footer, header.salt));
+        let written = stream.file(header.number).and_then(|file| write_footer(&*file, &footer, header.salt));
         stream.if_open(|log| log.sealing.remove(&header.number));
         match written {
             Ok(()) if regroup::may_be_scattered(&footer) => stream.shared.regroups.add(&stream, header.number),
             Ok(()) => {}
             // A segment without a footer is sealed at the next recovery: nothing is lost by failing here.
             Err(e) => {
-                let gone = !stream.shared.env.disk.exists(&stream.dir.join(name));
+                let gone = !stream.shared.env.disk.exists(&stream.dir.join(segment_name(header.number)));
                 if !gone && !stream.shared.closing.load(Ordering::Acquire) {
                     tracing::warn!(log = %stream.id, segment = header.number, "cannot seal: {e}");
                 }

@@ -12,7 +12,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millstream_env::{DiskFile, OpenMode};
+use millstream_env::DiskFile;
 
 pub(crate) use queue::Queue;
 
@@ -22,6 +22,7 @@ use super::format::{
 use super::index::SparseIndex;
 use super::recovery::{Chain, chain};
 use super::scan::{ScanError, read_footer, read_header};
+use super::space::create_anew;
 use super::stream::Stream;
 use super::{Durability, segment_name};
 use crate::ShardIndex;
@@ -34,6 +35,9 @@ const SHARDS_MIN: usize = 8;
 
 /// Nor are segments whose blocks are this large on average.
 const BLOCK_MAX: u64 = 16 << 10;
+
+/// The copy is synced each time so much of it is written: the commits' syncs wait for what the disk has taken on.
+const SYNC_EVERY: u64 = 4 << 20;
 
 /// Where a block's body is in the old file.
 struct Piece {
@@ -68,12 +72,13 @@ enum Regrouped {
     Sorted,
     /// It would help no reader, the segment is damaged or gone.
     AsItWas,
+    /// There is too little space for a copy. The next reader who meets it brings it back.
+    NoRoom,
 }
 
 /// Regroups a sealed segment if that helps its readers. The old file stays in use if anything goes wrong.
 fn regroup(stream: &Arc<Stream>, number: u64) -> Result<Regrouped, ScanError> {
-    let path = stream.dir.join(segment_name(number));
-    let old = stream.shared.files.get((stream.key, number), &path)?;
+    let old = stream.file(number)?;
     let (header, start) = read_header(&*old)?;
     let header = &header;
     let Some(footer) = read_footer(&*old, header.salt)? else { return Ok(Regrouped::AsItWas) };
@@ -91,17 +96,18 @@ fn regroup(stream: &Arc<Stream>, number: u64) -> Result<Regrouped, ScanError> {
     let per_commit = runs.len().div_ceil(commits as usize);
     let runs: Vec<Vec<Piece>> = (0..commits).map(|_| runs.by_ref().take(per_commit).flatten().collect()).collect();
 
+    if !stream.shared.space.has_room(&stream.shared, old.len()?) {
+        return Ok(Regrouped::NoRoom);
+    }
     let disk = &stream.shared.env.disk;
     let temporary = stream.dir.join("regroup.tmp");
-    if disk.exists(&temporary) {
-        disk.remove_file(&temporary)?;
-    }
-    let new = disk.open(&temporary, OpenMode::CreateNew)?;
+    let new = create_anew(&**disk, &temporary)?;
     let copied = copy(&*old, &*new, header, footer, &runs);
     if !matches!(copied, Ok(true)) {
         disk.remove_file(&temporary)?;
         return Ok(copied.map(|_| Regrouped::AsItWas)?);
     }
+    let path = stream.dir.join(segment_name(number));
     let swapped = stream.if_open(|log| {
         // A trim may have dropped the segment meanwhile.
         if log.segments.contains(&header.number) { disk.rename(&temporary, &path).map(|()| true) } else { Ok(false) }
@@ -167,6 +173,7 @@ fn copy(
     let bytes = header.encode();
     new.write_all_at(&[IoSlice::new(&bytes)], 0)?;
     let mut position = bytes.len() as u64;
+    let mut synced = 0;
     let mut index = SparseIndex::default();
     for (at, run) in runs.iter().enumerate() {
         let Some(blocks) = read_run(old, run)? else { return Ok(false) };
@@ -186,6 +193,10 @@ fn copy(
         new.write_all_at(&parts, position)?;
         index.add(position, &head.blocks);
         position = align_up(position + head.total(), COMMIT_ALIGN);
+        if position - synced >= SYNC_EVERY {
+            new.sync_data()?;
+            synced = position;
+        }
     }
     new.set_len(position)?;
     let footer = Footer { next_commit: footer.next_commit, end: position, index: index.entries(), sorted: true };

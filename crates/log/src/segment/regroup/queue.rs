@@ -26,7 +26,7 @@ type Segment = (Weak<Stream>, u64);
 
 /// The segments that wait, of all logs. One at a time is regrouped.
 pub(crate) struct Queue {
-    /// Bytes that have joined a commit.
+    /// Bytes of the commits so far.
     written: AtomicU64,
     state: Mutex<State>,
 }
@@ -87,7 +87,7 @@ impl Queue {
     }
 
     fn start(&self, mut state: parking_lot::MutexGuard<'_, State>, shared: &Arc<Shared>) {
-        if state.running || !state.has_turn() {
+        if state.running || !state.has_turn() || shared.space.is_full() {
             return;
         }
         state.running = true;
@@ -95,12 +95,16 @@ impl Queue {
         spawn(Arc::clone(shared));
     }
 
-    /// Regroups the segment whose turn it is; whether there is another one.
-    fn step(&self) -> bool {
+    /// Regroups the segment whose turn it is; whether there is another one. On a full disk all wait.
+    fn step(&self, shared: &Shared) -> bool {
+        if shared.space.is_full() {
+            self.state.lock().running = false;
+            return false;
+        }
         let next = self.state.lock().pop();
         if let Some((stream, number)) = next.and_then(|(stream, number)| Some((stream.upgrade()?, number))) {
             let done = regroup(&stream, number);
-            if !matches!(done, Ok(Regrouped::Sorted)) {
+            if !matches!(done, Ok(Regrouped::Sorted | Regrouped::NoRoom)) {
                 let mut state = self.state.lock();
                 if state.settled.len() >= SETTLED_MAX {
                     state.settled.clear();
@@ -135,7 +139,7 @@ impl State {
 fn spawn(shared: Arc<Shared>) {
     let pool = Arc::clone(&shared.env.pool);
     pool.spawn_background(Box::new(move || {
-        if !shared.closing.load(Ordering::Acquire) && shared.regroups.step() {
+        if !shared.closing.load(Ordering::Acquire) && shared.regroups.step(&shared) {
             spawn(shared);
         }
     }));
