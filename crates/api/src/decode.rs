@@ -122,7 +122,7 @@ enum Scalar<'de> {
     /// A number with a fraction, or beyond 64 bits.
     Float(f64),
     Text(Cow<'de, str>),
-    Bytes(Cow<'de, [u8]>),
+    Bytes,
 }
 
 impl<'de> Scalar<'de> {
@@ -137,7 +137,7 @@ impl<'de> Scalar<'de> {
             Scalar::Boolean(_) => "java.lang.Boolean",
             Scalar::Integer(_) | Scalar::Float(_) => "com.amazon.coral.value.json.numbers.TruncatingBigNumber",
             Scalar::Text(_) => "java.lang.String",
-            Scalar::Bytes(_) => "java.nio.HeapByteBuffer",
+            Scalar::Bytes => "java.nio.HeapByteBuffer",
         };
         E::custom(format_args!("class {class} can not be converted to {target}"))
     }
@@ -188,16 +188,8 @@ impl<'de> Visitor<'de> for ScalarVisitor {
         Ok(Scalar::Text(Cow::Owned(value)))
     }
 
-    fn visit_borrowed_bytes<E: Error>(self, value: &'de [u8]) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Bytes(Cow::Borrowed(value)))
-    }
-
-    fn visit_bytes<E: Error>(self, value: &[u8]) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Bytes(Cow::Owned(value.to_owned())))
-    }
-
-    fn visit_byte_buf<E: Error>(self, value: Vec<u8>) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Bytes(Cow::Owned(value)))
+    fn visit_bytes<E: Error>(self, _: &[u8]) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Bytes)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Scalar<'de>, A::Error> {

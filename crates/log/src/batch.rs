@@ -92,7 +92,7 @@ impl Batch {
         let group = match self.group_of(shard) {
             Some(group) => group,
             None => {
-                self.shards.push(ShardBatch { shard, count: 0, encoded: Vec::with_capacity(self.room) });
+                self.shards.push(ShardBatch { shard, count: 0, encoded: Vec::new() });
                 if self.shards.len() > SEARCHED {
                     let missing = self.places.len()..self.shards.len();
                     self.places.extend(missing.map(|at| (self.shards[at].shard, at)));
@@ -105,7 +105,8 @@ impl Batch {
         // At once: among many shards most have one record, and its space would be grown piece by piece.
         let keys_len = [keys.partition_key.map_or(0, str::len), keys.explicit_hash.map_or(0, str::len)];
         let headers_len = keys.headers.map_or(0, <[u8]>::len);
-        into.encoded.reserve(RECORD_FIXED + KEY_LENGTHS + keys_len.iter().sum::<usize>() + headers_len + data_len);
+        let needed = RECORD_FIXED + KEY_LENGTHS + keys_len.iter().sum::<usize>() + headers_len + data_len;
+        into.encoded.reserve(if start == 0 { needed.max(self.room) } else { needed });
         into.encoded.extend_from_slice(&[0; RECORD_FIXED]);
         let mut flags = 0;
         if let Some(key) = keys.partition_key {

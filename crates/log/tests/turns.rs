@@ -13,7 +13,7 @@ use millstream_log::segment::{SegmentConfig, SegmentEngine};
 use millstream_log::{Batch, BoxFuture, Log, LogId, RecordKeys, StreamLog};
 
 /// As many batches make a commit due by themselves.
-const LARGE_BATCHES: u64 = 16;
+const LARGE_BATCHES: u64 = 32;
 
 /// Hands jobs that somebody waits for to the simulation, and keeps the others.
 struct ByHand {

@@ -60,8 +60,7 @@ impl ServerConfig {
         ServerConfig {
             listen: Vec::new(),
             tls: None,
-            // Fewer wake-ups beat more threads while the log's writer and the clients share the cores.
-            workers: (cores / 2).max(1),
+            workers: cores,
             default_region: default_region.into(),
             default_account: default_account.into(),
             allow_hosts: Vec::new(),

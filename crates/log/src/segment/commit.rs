@@ -21,7 +21,7 @@ const COPY_BELOW: usize = 16 << 10;
 /// A commit of this many bytes of records, or of this many batches, is written without waiting for more: a sync costs
 /// little beside them, and writing them meanwhile gains more.
 const LARGE_BYTES: usize = 256 << 10;
-const LARGE_BATCHES: usize = 16;
+const LARGE_BATCHES: usize = 32;
 
 /// What every batch of a commit waits for.
 #[derive(Default)]
