@@ -1,5 +1,5 @@
 use serde::de::IntoDeserializer;
-use serde::de::value::{BorrowedBytesDeserializer, Error as ValueError, I64Deserializer};
+use serde::de::value::{Error as ValueError, I64Deserializer};
 
 use super::*;
 use crate::kinesis::{Input, Operation};
@@ -11,7 +11,8 @@ fn decode(operation: Operation, body: &str) -> Result<Input<'_>, String> {
         Ok(input) => Ok(input.expect("not null")),
         Err(error) => {
             let text = error.to_string();
-            Err(text.rsplit_once(" at line ").map_or(text.clone(), |(text, _)| text.to_owned()))
+            let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+            Err(no_blob(text).unwrap_or_else(|| text.to_owned()))
         }
     }
 }
@@ -172,11 +173,31 @@ fn timestamps_are_seconds_with_a_fraction() {
     }
 }
 
+/// A value of a format that is not for human readers.
+struct Binary(&'static [u8]);
+
+impl<'de> Deserializer<'de> for Binary {
+    type Error = ValueError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        visitor.visit_borrowed_bytes(self.0)
+    }
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct newtype_struct
+        seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
 #[test]
 fn a_format_may_have_milliseconds_and_bytes_of_its_own() {
     let milliseconds: I64Deserializer<ValueError> = 1_787_036_486_712i64.into_deserializer();
     assert_eq!(Timestamp::decode(milliseconds), Ok(Some(Timestamp(1_787_036_486_712))));
-    let bytes = BorrowedBytesDeserializer::<ValueError>::new(b"\x00\xff");
+    let bytes = Binary(b"\x00\xff");
     let blob = Blob::decode(bytes).expect("bytes are a blob").expect("not null");
     assert_eq!(blob.to_vec(), b"\x00\xff");
 }
