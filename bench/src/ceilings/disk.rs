@@ -20,6 +20,8 @@ const SPACE: usize = 256 << 20;
 pub const PIECES: [usize; 3] = [512 << 10, 2 << 20, 4 << 20];
 /// The piece whose sync is t.
 pub const SMALL: usize = 16 << 10;
+/// The piece that is appended to a new file.
+const FRESH_PIECE: usize = 1 << 20;
 /// The space of each of several files.
 const PARALLEL_SPACE: usize = 16 << 20;
 /// Bytes per read of a sequential reader.
@@ -76,6 +78,30 @@ impl Disk {
         let rate = done as f64 / started.elapsed().as_secs_f64();
         Ok(Sample { round, rate, bytes_per_second: rate * piece as f64, latency: latency(&taken), ..Sample::default() })
     }
+}
+
+/// Appends with fdatasync into space that is reserved and was never written, as that of a new file: bytes per second. A file
+/// system has to note with each sync what has been written, and cannot be spared that but by writing everything twice.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn fresh(dir: &Path, time: Duration) -> Result<f64, BenchError> {
+    let mut piece = vec![0; FRESH_PIECE];
+    Random::new(3).fill(&mut piece);
+    let path = dir.join("fresh");
+    let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
+    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, SPACE as u64)?;
+    file.sync_all()?;
+    let started = Instant::now();
+    let mut at = 0;
+    while started.elapsed() < time && at + FRESH_PIECE <= SPACE {
+        file.write_all_at(&piece, at as u64)?;
+        file.sync_data()?;
+        at += FRESH_PIECE;
+    }
+    let rate = at as f64 / started.elapsed().as_secs_f64();
+    std::fs::remove_file(path)?;
+    Ok(rate)
 }
 
 /// Appends of `piece` bytes with fdatasync by as many threads as there are files, each to a file of its own of written space.

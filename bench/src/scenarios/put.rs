@@ -17,7 +17,7 @@ use crate::ledger::Ledger;
 use crate::pace::Pace;
 use crate::payload::{Payload, Shape};
 use crate::requests::{Codec, Operation};
-use crate::results::{Goal, Measured, Sample, Scenario};
+use crate::results::{Figure, Goal, Measured, Sample, Scenario};
 use crate::scenarios::empty;
 
 /// How long the raw loop runs with each piece.
@@ -101,7 +101,11 @@ impl Puts {
         let mut raw_rows = raw_rows(self.shape);
         let mut constant_row = row(CONSTANT, "", "requests");
         let mut rows: Vec<Measured> = contestants.iter().map(|who| row(who.id(), "", "requests")).collect();
+        let mut fresh = Vec::new();
         for round in 1..=rounds {
+            if self.is_large() {
+                fresh.extend(disk::fresh(&context.dir, RAW_TIME).ok());
+            }
             for (measured, piece) in &mut raw_rows {
                 let work = async { context.disk.appends(*piece, RAW_TIME, round) };
                 let sample = context.attempt(self.name, measured, round, work).await;
@@ -125,8 +129,17 @@ impl Puts {
         scenario.measured.push(constant_row);
         scenario.measured.extend(raw_rows.into_iter().map(|(measured, _)| measured));
         scenario.device_unstable = raw(&scenario).is_some_and(|raw| raw.unstable);
+        if !fresh.is_empty() {
+            let (name, unit) = ("append + fdatasync into space never written, 1 MiB".to_owned(), "bytes/s".to_owned());
+            scenario.figures.push(Figure { who: RAW.to_owned(), name, unit, samples: fresh });
+        }
         scenario.goals = self.judge(&scenario);
         Ok(scenario)
+    }
+
+    /// Whether a request is so large that its bytes count, and not its sync.
+    fn is_large(&self) -> bool {
+        self.shape.per_request * self.shape.record_bytes >= 256 * KIB
     }
 
     /// One round of one contestant, and an answer of its as it came.
