@@ -1,5 +1,6 @@
 //! `millstream`: the command line, the configuration, and the wiring of the server.
 
+mod allocator;
 mod banner;
 mod certs;
 mod check;
@@ -24,11 +25,6 @@ use cli::{Cli, Command, ServeArgs};
 use config::{Config, ConfigError};
 use millstream_env::Env;
 
-/// Requests allocate on one thread what others free, in pieces of every size up to megabytes. The system's allocator spends
-/// twice the instructions on that, and keeps what it got in a heap per thread.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Threads for blocking work. Syncs of different logs run side by side: disks do many as fast as one.
 const IO_THREADS: usize = 24;
 
@@ -36,6 +32,7 @@ const IO_THREADS: usize = 24;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    allocator::give_back_large_pieces();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if !error.use_stderr() => {
