@@ -254,13 +254,13 @@ impl Running {
     pub async fn settle(&self) {
         let started = Instant::now();
         let mut before = self.process().moved().written;
-        while started.elapsed() < SETTLE_LIMIT {
+        let mut quiet = 0;
+        // A sorting that has yet to read what it will write is quiet, too, but not for two seconds.
+        while quiet < 2 && started.elapsed() < SETTLE_LIMIT {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let written = self.process().moved().written;
             // What a second's marks and stamps take is no sorting.
-            if written.saturating_sub(before) < 1 << 20 {
-                break;
-            }
+            quiet = if written.saturating_sub(before) < 1 << 20 { quiet + 1 } else { 0 };
             before = written;
         }
     }
