@@ -16,7 +16,7 @@ use crate::pace::Pace;
 use crate::payload::Payload;
 use crate::requests::Codec;
 use crate::results::{Curve, Figure, Goal, Measured, Point, Sample, Scenario};
-use crate::scenarios::catch_up::{FILL, SHAPE, to_the_end};
+use crate::scenarios::catch_up::{FILL, SHAPE, fill, to_the_end};
 use crate::scenarios::empty;
 use crate::scenarios::put::say;
 
@@ -25,6 +25,8 @@ pub const ID: &str = "shards";
 /// The name.
 pub const NAME: &str = "1 to 10,000 shards in a stream";
 const SHARDS: [u32; 4] = [1, 100, 1000, 10_000];
+/// What each shard holds at least before it is read: pages of a few records would compare requests, not reading.
+const RECORDS_EACH: u64 = 100;
 /// Connections that put and read.
 const CONNECTIONS: usize = 4;
 /// What was found with so many shards.
@@ -63,7 +65,7 @@ pub async fn scenario(context: &Context) -> Result<Scenario, BenchError> {
     scenario.reduced = reduced([few_rounds(rounds)]);
     scenario.notes.push(format!(
         "Catch-up reads over {CONNECTIONS} connections at every size: of one shard, {CONNECTIONS} readers each read all of it; of \
-         more, each reads its part of the shards. The page cache is warm."
+         more, each reads its part of the shards, of which each holds {RECORDS_EACH} records or more. The page cache is warm."
     ));
     let counts = context.set.pick(&SHARDS[..3], &SHARDS[..], &SHARDS[..]);
     let mut found: Vec<Found> = counts.iter().map(|count| Found::new(*count)).collect();
@@ -146,6 +148,10 @@ async fn one_round(context: &Context, shards: u32, round: usize, last: bool) -> 
     let load = Load { pace: Pace::Closed, until, tolerant: false };
     let (tally, _) = run(load, putters, Some(running.process())).await?;
     let writes = tally.sample(round);
+    let missing = (u64::from(shards) * RECORDS_EACH).saturating_sub(ledger.taken());
+    if missing > 0 {
+        fill(&running, STREAM, &payload, &ledger, missing).await?;
+    }
     let data = ledger.taken() * SHAPE.counted_bytes() as u64;
     running.settle().await;
     let write_amplification = running.process().moved().written as f64 / data as f64;

@@ -296,6 +296,42 @@ fn regrouping_keeps_shards_apart_whose_offsets_meet() {
 }
 
 #[test]
+fn a_reader_has_the_segment_that_is_written_to_sealed_and_sorted_if_it_is_large_enough() {
+    const SHARDS: u32 = 20;
+    const SEGMENT: u64 = 32 << 20;
+    let sim = SimEnv::new(9);
+    let (engine, log) =
+        open(&sim, SegmentConfig { segment_min: SEGMENT, segment_max: SEGMENT, tail_cache: 0, ..config() });
+    let put = || {
+        let mut batch = Batch::new();
+        for shard in 0..SHARDS {
+            batch.push(shard, RecordKeys::default(), &[7; 1000]);
+        }
+        sim.block_on(log.append(batch, engine.epoch())).unwrap().unwrap();
+    };
+    let read = |count: u64| {
+        assert_eq!(read_all(&sim, &log, 3, 0), ((0..count).collect(), None));
+        sim.settle();
+    };
+    (0..20).for_each(|_| put());
+    read(20);
+    assert_eq!(segments(&sim).len(), 1, "too small to be worth a segment");
+    (20..80).for_each(|_| put());
+    assert_eq!(segments(&sim).len(), 1, "nobody needs it sorted");
+    read(80);
+    assert_eq!(segments(&sim).len(), 2);
+    assert!(blocks_of(&sim, 0) <= 2 * SHARDS, "{} blocks", blocks_of(&sim, 0));
+    (80..90).for_each(|_| put());
+    read(90);
+    drop((engine, log));
+    let sim = sim.restart(Crash::PowerLoss);
+    let found = check(&sim.env(), Path::new("/data/log"), false).unwrap();
+    assert_eq!(found.problems, Vec::<String>::new());
+    let (_engine, log) = open(&sim, SegmentConfig { segment_min: SEGMENT, segment_max: SEGMENT, ..config() });
+    assert_eq!(read_all(&sim, &log, 3, 0), ((0..90).collect(), None));
+}
+
+#[test]
 fn writers_that_are_busy_are_not_held_up_by_regrouping_unless_a_reader_needs_it() {
     const SHARDS: u32 = 20;
     let sim = SimEnv::new(9);

@@ -18,7 +18,7 @@ use crate::controls::TestControls;
 use crate::front::Front;
 use crate::guard::Guard;
 use crate::tls::Entrance;
-use crate::worker::{Accepted, Worker};
+use crate::worker::{Accepted, Door, Worker, next_door};
 
 /// After an accept that failed, as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -114,8 +114,8 @@ impl Server {
         let places = Arc::new(Semaphore::new(self.config.max_connections.max(1)));
         for listener in self.listeners {
             let listener = tokio::net::TcpListener::from_std(listener).map_err(RunError::Listener)?;
-            let queues: Vec<_> = workers.iter().map(|worker| worker.queue.clone()).collect();
-            runtime::spawn(accept(listener, queues, Arc::clone(&places), phase_seen.clone()));
+            let doors: Vec<_> = workers.iter().map(|worker| worker.door.clone()).collect();
+            runtime::spawn(accept(listener, doors, Arc::clone(&places), phase_seen.clone()));
         }
         let threads: Vec<_> = workers.into_iter().map(|worker| worker.thread).collect();
         shutdown.await;
@@ -133,14 +133,14 @@ impl Server {
     }
 }
 
-/// Accepts connections and deals them out in turn.
+/// Accepts connections and deals each to the worker that has the fewest.
 async fn accept(
     listener: tokio::net::TcpListener,
-    queues: Vec<mpsc::UnboundedSender<Accepted>>,
+    doors: Vec<Door>,
     places: Arc<Semaphore>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let mut turn = 0usize;
+    let mut last = 0;
     loop {
         let next = async {
             let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
@@ -154,8 +154,8 @@ async fn accept(
             _ = phase.changed() => return,
             accepted = next => match accepted {
                 Ok(accepted) => {
-                    turn = turn.wrapping_add(1);
-                    if queues[turn % queues.len()].send(accepted).is_err() {
+                    last = next_door(&doors, last);
+                    if doors[last].enter(accepted).is_err() {
                         return;
                     }
                 }

@@ -21,9 +21,40 @@ pub(crate) struct Accepted {
     pub place: OwnedSemaphorePermit,
 }
 
-/// A running worker. It ends when its queue is closed and its connections have ended.
+/// Where connections go in to a worker.
+#[derive(Clone)]
+pub(crate) struct Door {
+    queue: mpsc::UnboundedSender<(Accepted, Arc<()>)>,
+    /// Each of the worker's connections holds a share of it.
+    connections: Arc<()>,
+}
+
+impl Door {
+    /// Hands a connection to the worker.
+    ///
+    /// # Errors
+    /// The connection, if the worker has ended.
+    pub(crate) fn enter(&self, accepted: Accepted) -> Result<(), Accepted> {
+        let sent = self.queue.send((accepted, Arc::clone(&self.connections)));
+        sent.map_err(|mpsc::error::SendError((accepted, _))| accepted)
+    }
+
+    /// Grows and shrinks with the number of connections, from the same beginning for each worker.
+    fn connections(&self) -> usize {
+        Arc::strong_count(&self.connections)
+    }
+}
+
+/// The worker for the next connection: one that has the fewest, in turn from the one behind the `last` on. In turn alone, the
+/// pairs that clients open (one connection for calls, one for a subscription) would leave all of one kind to one worker.
+pub(crate) fn next_door(doors: &[Door], last: usize) -> usize {
+    let turn = (1..=doors.len()).map(|behind| (last + behind) % doors.len());
+    turn.min_by_key(|at| doors[*at].connections()).unwrap_or(last)
+}
+
+/// A running worker. It ends when its doors are gone and its connections have ended.
 pub(crate) struct Worker {
-    pub queue: mpsc::UnboundedSender<Accepted>,
+    pub door: Door,
     pub thread: JoinHandle<()>,
 }
 
@@ -37,10 +68,10 @@ impl Worker {
         ended: mpsc::Sender<()>,
     ) -> io::Result<Worker> {
         let turns = runtime::Turns::new()?;
-        let (queue, mut accepted) = mpsc::unbounded_channel::<Accepted>();
+        let (queue, mut accepted) = mpsc::unbounded_channel::<(Accepted, Arc<()>)>();
         let work = async move {
             let (live, mut all_ended) = mpsc::channel::<()>(1);
-            while let Some(next) = accepted.recv().await {
+            while let Some((next, share)) = accepted.recv().await {
                 let (front, entrance, phase) = (Arc::clone(&front), Arc::clone(&entrance), phase.clone());
                 let live = live.clone();
                 runtime::spawn(async move {
@@ -49,7 +80,7 @@ impl Worker {
                         Ok(stream) => entrance.serve(stream, next.local, Arc::clone(&front), phase).await,
                         Err(error) => tracing::warn!(%error, "a connection could not be served"),
                     }
-                    drop((open, live, next.place));
+                    drop((open, live, next.place, share));
                 });
             }
             drop(live);
@@ -58,7 +89,7 @@ impl Worker {
             drop(ended);
         };
         let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || turns.run(work))?;
-        Ok(Worker { queue, thread })
+        Ok(Worker { door: Door { queue, connections: Arc::new(()) }, thread })
     }
 }
 
@@ -100,6 +131,28 @@ mod tests {
 
         fn set(&self, to: f64) {
             *self.0.lock().unwrap() = to;
+        }
+    }
+
+    #[test]
+    fn connections_of_one_kind_do_not_gather_at_one_worker() {
+        let doors: Vec<Door> =
+            (0..3).map(|_| Door { queue: mpsc::unbounded_channel().0, connections: Arc::default() }).collect();
+        let mut last = 0;
+        let mut open = || {
+            last = next_door(&doors, last);
+            Arc::clone(&doors[last].connections)
+        };
+        // Each client makes a few calls over one connection, opens another one that stays, and ends the first.
+        let stay: Vec<Arc<()>> = (0..30)
+            .map(|_| {
+                let _calls = open();
+                open()
+            })
+            .collect();
+        for door in &doors {
+            let here = stay.iter().filter(|share| Arc::ptr_eq(share, &door.connections)).count();
+            assert!((9..=11).contains(&here), "{here} of 30");
         }
     }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use millstream_env::{Disk, DiskFile, Env, OpenMode};
 
-use super::format::{BlockKind, EVERY_SHARD, Footer, SegmentHeader, crc32c};
+use super::footer::Footer;
+use super::format::{BlockKind, EVERY_SHARD, SegmentHeader, crc32c};
 use super::recovery::{Chain, chain, footer_of, segments_in};
 use super::repair::{Repair, repair_segment};
 use super::scan::{Found, ScanError, Scanner, read_footer, read_header};

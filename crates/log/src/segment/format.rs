@@ -11,7 +11,6 @@ use crate::{LogId, Offset, ShardIndex, TimeMs};
 pub(crate) const VERSION: u32 = 1;
 
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"MILLSEG\0";
-pub(crate) const FOOTER_MAGIC: [u8; 8] = *b"MILLFOOT";
 pub(crate) const COMMIT_MAGIC: u32 = u32::from_le_bytes(*b"CCOM");
 
 /// Fixed part of a segment header.
@@ -24,8 +23,6 @@ pub(crate) const COMMIT_ALIGN: u64 = 64;
 pub(crate) const COMMIT_FIXED: usize = 64;
 /// One directory entry of a commit.
 pub(crate) const BLOCK_ENTRY: usize = 80;
-/// The trailer at the very end of a sealed segment.
-pub(crate) const TRAILER: usize = 64;
 
 /// Guards for lengths read from disk, before anything is allocated.
 pub(crate) const SEGMENT_HEADER_MAX: u32 = 64 << 20;
@@ -426,103 +423,6 @@ impl CommitHead {
         let blocks = r.0.chunks_exact(BLOCK_ENTRY).map(BlockEntry::decode).collect::<Option<Vec<_>>>()?;
         let head = CommitHead { number, salt, epoch, mark, time, flags, blocks };
         (head.total() == u64::from(length)).then_some(head)
-    }
-}
-
-/// A position to start reading a shard from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct IndexEntry {
-    /// The first offset of the shard in the commit.
-    pub(crate) first: Offset,
-    /// Arrival time of that record.
-    pub(crate) time: TimeMs,
-    /// Where the commit starts in the file.
-    pub(crate) position: u64,
-}
-
-/// The end of a sealed segment: where its commits end, and its sparse index.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Footer {
-    /// One past the last commit's number.
-    pub(crate) next_commit: u64,
-    /// Where the commits end in the file.
-    pub(crate) end: u64,
-    /// Sorted by shard.
-    pub(crate) index: Vec<(ShardIndex, Vec<IndexEntry>)>,
-    /// Whether each shard's blocks stand together.
-    pub(crate) sorted: bool,
-}
-
-const SORTED: u32 = 1;
-
-impl Footer {
-    /// The footer's bytes, index and trailer, to be written at `self.end`.
-    pub(crate) fn encode(&self, salt: u64) -> Vec<u8> {
-        let mut out = Vec::new();
-        out.extend_from_slice(&(self.index.len() as u32).to_le_bytes());
-        for (shard, entries) in &self.index {
-            out.extend_from_slice(&shard.to_le_bytes());
-            out.extend_from_slice(&(entries.len() as u32).to_le_bytes());
-            for e in entries {
-                for n in [e.first, e.time, e.position] {
-                    out.extend_from_slice(&n.to_le_bytes());
-                }
-            }
-        }
-        let length = out.len();
-        let crc = crc32c(&out);
-        let mut trailer = Vec::with_capacity(TRAILER);
-        trailer.extend_from_slice(&FOOTER_MAGIC);
-        for n in [salt, self.end, length as u64, self.next_commit] {
-            trailer.extend_from_slice(&n.to_le_bytes());
-        }
-        trailer.extend_from_slice(&crc.to_le_bytes());
-        trailer.extend_from_slice(&if self.sorted { SORTED } else { 0 }.to_le_bytes());
-        trailer.resize(TRAILER - 4, 0);
-        let crc = crc32c(&trailer);
-        trailer.extend_from_slice(&crc.to_le_bytes());
-        out.extend_from_slice(&trailer);
-        out
-    }
-
-    /// Where the index starts and how long it is, from the file's last [`TRAILER`] bytes; `None` if the segment is not
-    /// sealed.
-    pub(crate) fn locate(trailer: &[u8], salt: u64, file_length: u64) -> Option<(u64, usize)> {
-        let mut r = Reader(trailer);
-        if r.bytes(8)? != FOOTER_MAGIC || crc32c(&trailer[..TRAILER - 4]).to_le_bytes() != trailer[TRAILER - 4..] {
-            return None;
-        }
-        if r.u64()? != salt {
-            return None;
-        }
-        let (end, length) = (r.u64()?, r.u64()?);
-        (end.checked_add(length)?.checked_add(TRAILER as u64)? == file_length).then_some((end, length as usize))
-    }
-
-    /// Reads a footer from its index and trailer.
-    pub(crate) fn decode(index: &[u8], trailer: &[u8]) -> Option<Footer> {
-        let mut r = Reader(trailer);
-        r.bytes(16)?;
-        let end = r.u64()?;
-        r.u64()?;
-        let next_commit = r.u64()?;
-        if crc32c(index) != r.u32()? {
-            return None;
-        }
-        let sorted = r.u32()? & SORTED != 0;
-        let mut r = Reader(index);
-        let shards = r.u32()? as usize;
-        let mut all = Vec::with_capacity(shards.min(r.0.len() / 8));
-        for _ in 0..shards {
-            let shard = r.u32()?;
-            let count = r.u32()? as usize;
-            let mut entries = Vec::with_capacity(count.min(r.0.len() / 24));
-            for _ in 0..count {
-                entries.push(IndexEntry { first: r.u64()?, time: r.u64()?, position: r.u64()? });
-            }
-            all.push((shard, entries));
-        }
-        Some(Footer { next_commit, end, index: all, sorted })
     }
 }
 

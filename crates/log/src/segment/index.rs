@@ -2,16 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use super::format::{BlockEntry, BlockKind, EVERY_SHARD, IndexEntry};
+use super::footer::{IndexEntry, SegmentIndex};
+use super::format::{BlockEntry, BlockKind, EVERY_SHARD};
 use crate::{Offset, ShardIndex, TimeMs};
 
 /// Bytes of a shard's records from one entry to the next.
 const SPACING: u64 = 64 << 10;
 
+/// Sorting fewer shards than this is not worth a copy: a reader skips over the others' large blocks.
+pub(crate) const SHARDS_MIN: usize = 8;
+
+/// Nor is sorting blocks that are this large on average.
+const BLOCK_MAX: u64 = 16 << 10;
+
 /// Where a shard's records are in a segment, grown as commits are written or scanned.
 #[derive(Debug, Default)]
 pub(crate) struct SparseIndex {
     shards: BTreeMap<ShardIndex, ShardEntries>,
+    /// Blocks of records, and their bytes.
+    blocks: u64,
+    bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +48,22 @@ impl SparseIndex {
                 }
             }
             shard.since += u64::from(block.length);
+            if block.kind == BlockKind::Records {
+                self.blocks += 1;
+                self.bytes += u64::from(block.length);
+            }
         }
+    }
+
+    /// Whether nothing was noted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.shards.is_empty()
+    }
+
+    /// Whether a reader of one shard would read much more than its own bytes.
+    pub(crate) fn is_scattered(&self) -> bool {
+        let shards = self.shards.len();
+        shards >= SHARDS_MIN && self.blocks > 4 * shards as u64 && self.bytes / self.blocks < BLOCK_MAX
     }
 
     /// Where to start scanning for `from`; `None` if the segment has no record of the shard.
@@ -51,9 +76,13 @@ impl SparseIndex {
         seek_time(&self.shards.get(&shard)?.entries, time)
     }
 
-    /// All entries, sorted by shard, as a footer keeps them.
-    pub(crate) fn entries(&self) -> Vec<(ShardIndex, Vec<IndexEntry>)> {
-        self.shards.iter().map(|(shard, s)| (*shard, s.entries.clone())).collect()
+    /// All entries, as a footer keeps them.
+    pub(crate) fn entries(&self) -> SegmentIndex {
+        let mut all = SegmentIndex::default();
+        for (shard, own) in &self.shards {
+            all.push(*shard, own.entries.iter().copied());
+        }
+        all
     }
 }
 

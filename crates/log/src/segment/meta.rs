@@ -3,18 +3,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use millstream_env::DiskFile;
 use parking_lot::Mutex;
 
 use super::files::FileKey;
-use super::format::{Footer, IndexEntry, SegmentHeader};
+use super::footer::{Footer, IndexEntry};
+use super::format::{SegmentHeader, ShardStart};
 use super::index;
 use super::recovery::{chain, footer_of};
 use super::scan::{ScanError, read_footer, read_header};
 use super::stream::Stream;
 use crate::{Offset, ShardIndex, TimeMs};
 
-/// A sealed segment's header and index.
+/// A sealed segment's header, without the log's descriptor, and its index.
 pub(crate) struct SegmentMeta {
     /// The file that this was read from, whatever has its name now.
     pub(crate) file: Arc<dyn DiskFile>,
@@ -26,23 +28,17 @@ pub(crate) struct SegmentMeta {
 
 impl SegmentMeta {
     fn bytes(&self) -> usize {
-        let index: usize = self.footer.index.iter().map(|(_, e)| 48 + e.len() * size_of::<IndexEntry>()).sum();
-        256 + self.header.shards.len() * 48 + self.header.descriptor.len() + index
-    }
-
-    fn entries(&self, shard: ShardIndex) -> Option<&[IndexEntry]> {
-        let at = self.footer.index.binary_search_by_key(&shard, |(s, _)| *s).ok()?;
-        Some(&self.footer.index[at].1)
+        256 + self.header.shards.len() * size_of::<ShardStart>() + self.footer.index.bytes()
     }
 
     /// Where to start scanning for `from`.
     pub(crate) fn position(&self, shard: ShardIndex, from: Offset) -> Option<u64> {
-        index::position(self.entries(shard)?, from)
+        index::position(self.footer.index.of(shard)?, from)
     }
 
     /// Where to start looking for the first record at or after `time`.
     pub(crate) fn seek_time(&self, shard: ShardIndex, time: TimeMs) -> Option<IndexEntry> {
-        index::seek_time(self.entries(shard)?, time)
+        index::seek_time(self.footer.index.of(shard)?, time)
     }
 }
 
@@ -126,7 +122,7 @@ pub(crate) fn load(stream: &Stream, number: u64, next: Option<u64>) -> Result<Ar
     }
     let forgotten = cache.forgotten();
     let file = stream.file(number)?;
-    let (header, start) = read_header(&*file)?;
+    let (mut header, start) = read_header(&*file)?;
     if header.number != number || header.id != stream.id {
         return Err(ScanError::Damaged(format!("segment {number} has the header of another")));
     }
@@ -150,6 +146,8 @@ pub(crate) fn load(stream: &Stream, number: u64, next: Option<u64>) -> Result<Ar
             footer_of(&chain.commits, start, next_commit.unwrap_or(u64::MAX))
         }
     };
+    // No reader asks for it, and with many shards it is most of what the cache would hold.
+    header.descriptor = Bytes::new();
     let meta = Arc::new(SegmentMeta { file, header, start, footer });
     cache.put(key, Arc::clone(&meta), forgotten);
     Ok(meta)

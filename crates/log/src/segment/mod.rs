@@ -10,6 +10,7 @@ mod buffers;
 mod check;
 mod commit;
 mod files;
+mod footer;
 mod format;
 mod handle;
 mod index;

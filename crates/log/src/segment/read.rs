@@ -355,8 +355,12 @@ fn part_of(
     search: impl Fn(&dyn Index) -> Option<u64>,
 ) -> Result<Option<Part>, ScanError> {
     let active = stream.if_open(|log| {
-        let header = &log.active.header;
-        (header.number == number).then(|| (search(&log.active.index), header.salt, log.active.durable_end))
+        if log.active.header.number != number {
+            return None;
+        }
+        regroup::want_active(stream, log);
+        let active = &log.active;
+        Some((search(&active.index), active.header.salt, active.durable_end))
     });
     if let Some((position, salt, end)) = active.ok_or_else(deleted)? {
         let Some(position) = position else { return Ok(None) };

@@ -13,9 +13,10 @@ use bytes::Bytes;
 use millstream_env::{Disk, DiskFile, OpenMode};
 
 use super::commit::control;
+use super::footer::Footer;
 use super::format::{
-    BlockEntry, BlockKind, COMMIT_ALIGN, COMMIT_CLEAN_STOP, COMMIT_RELAXED, CommitHead, EVERY_SHARD, Footer,
-    SegmentHeader, align_up, crc32c,
+    BlockEntry, BlockKind, COMMIT_ALIGN, COMMIT_CLEAN_STOP, COMMIT_RELAXED, CommitHead, EVERY_SHARD, SegmentHeader,
+    align_up, crc32c,
 };
 use super::index::SparseIndex;
 use super::scan::{Found, ScanError, Scanner, read_footer, read_header};
@@ -205,7 +206,7 @@ pub(crate) fn footer_of(found: &[Found], start: u64, next_commit: u64) -> Footer
         index.add(commit.position, &commit.head.blocks);
         end = commit.next();
     }
-    Footer { next_commit, end, index: index.entries(), sorted: false }
+    Footer { next_commit, end, index: index.entries(), sorted: !index.is_scattered() }
 }
 
 /// Writes a segment's footer and gives back the space behind it.
@@ -304,9 +305,11 @@ pub(crate) fn recover(shared: &Shared, id: &LogId, dir: &Path) -> Result<Recover
 
     if rewrite.is_empty() && fences.is_empty() && sealed.is_none() {
         let capacity = file.len()?;
-        let has_records = !index.entries().is_empty();
+        let has_records = !index.is_empty();
         let header = Arc::new(header);
-        let active = Active { header, position: kept_end, capacity, index, durable_end: kept_end, has_records };
+        let durable_end = kept_end;
+        let active =
+            Active { header, position: kept_end, capacity, index, durable_end, has_records, wanted_sorted: false };
         return Ok(Recovered {
             content,
             active,
@@ -347,7 +350,8 @@ pub(crate) fn recover(shared: &Shared, id: &LogId, dir: &Path) -> Result<Recover
     disk.rename(&temporary, &dir.join(segment_name(number)))?;
     disk.sync_dir(dir)?;
     if sealed.is_none() {
-        let footer = Footer { next_commit: first_commit, end: kept_end, index: index.entries(), sorted: false };
+        let footer =
+            Footer { next_commit: first_commit, end: kept_end, index: index.entries(), sorted: !index.is_scattered() };
         write_footer(&*file, &footer, header.salt)?;
     }
     for (entry, body) in &entries {
@@ -356,9 +360,11 @@ pub(crate) fn recover(shared: &Shared, id: &LogId, dir: &Path) -> Result<Recover
     let mut index = SparseIndex::default();
     index.add(commit_at, &head.blocks);
     segments.push(number);
-    let has_records = !index.entries().is_empty();
+    let has_records = !index.is_empty();
     let header = Arc::new(new);
-    let active = Active { header, position: commit_end, capacity, index, durable_end: commit_end, has_records };
+    let durable_end = commit_end;
+    let active =
+        Active { header, position: commit_end, capacity, index, durable_end, has_records, wanted_sorted: false };
     Ok(Recovered { content, active, segments, next_commit: first_commit + 1, clean: false, damage })
 }
 

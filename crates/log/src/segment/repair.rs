@@ -9,7 +9,8 @@ use millstream_env::{Env, OpenMode, RandomExt};
 
 use super::check::{CheckReport, Examined, damaged_blocks, is_data};
 use super::commit::control;
-use super::format::{BlockEntry, BlockKind, COMMIT_ALIGN, CommitHead, EVERY_SHARD, Footer, SegmentHeader, align_up};
+use super::footer::Footer;
+use super::format::{BlockEntry, BlockKind, COMMIT_ALIGN, CommitHead, EVERY_SHARD, SegmentHeader, align_up};
 use super::index::SparseIndex;
 use super::scan::Scanner;
 use super::state::Content;
@@ -241,7 +242,7 @@ impl Repair<'_> {
         file.set_len(position)?;
         if !last {
             let next_commit = commits.last().map_or(header.first_commit, |c| c.number + 1);
-            let footer = Footer { next_commit, end: position, index: index.entries(), sorted: false };
+            let footer = Footer { next_commit, end: position, index: index.entries(), sorted: !index.is_scattered() };
             file.write_all_at(&[IoSlice::new(&footer.encode(header.salt))], position)?;
         }
         file.sync_data()?;

@@ -5,15 +5,14 @@ use std::io;
 use bytes::Bytes;
 use millstream_env::DiskFile;
 
-use super::format::{
-    COMMIT_ALIGN, COMMIT_FIXED, COMMIT_MAGIC, CommitHead, Footer, SEGMENT_FIXED, SegmentHeader, TRAILER, align_up,
-};
+use super::footer::{Footer, TRAILER};
+use super::format::{COMMIT_ALIGN, COMMIT_FIXED, COMMIT_MAGIC, CommitHead, SEGMENT_FIXED, SegmentHeader, align_up};
 
 const READ_FIRST: usize = 64 << 10;
 const READ_MOST: usize = 1 << 20;
 
 /// What a scan for one shard reads where it expects a commit as large as [`READ_FIRST`]: most headers fit.
-const READ_HEAD: usize = 4 << 10;
+const READ_HEAD: usize = 8 << 10;
 
 /// Reads commits one after the other, through a buffer that grows while the scan goes on. Bodies inside the buffer are
 /// shared, not copied.

@@ -18,7 +18,7 @@ use super::{Durability, SegmentConfig, Shared, segment_name};
 use crate::metrics::DISK_FREE;
 
 /// Zeros are written in pieces of this size, each synced, so that commits get their turn at the disk.
-const ZERO_PIECE: u64 = 1 << 20;
+const ZERO_PIECE: u64 = 256 << 10;
 
 /// The next segment is made ready while the present one fills from the first part to the second: a little at a time, since
 /// all at once would keep the disk from the commits for as long as it takes.

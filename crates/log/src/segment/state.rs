@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -148,4 +149,14 @@ pub(crate) struct Active {
     pub(crate) durable_end: u64,
     /// Whether it holds records (an empty one is not worth sealing by age).
     pub(crate) has_records: bool,
+    /// Whether it is sealed before its time: a reader would be better off with it sorted.
+    pub(crate) wanted_sorted: bool,
+}
+
+impl Active {
+    /// Whether it is to be followed by another one although it has room.
+    pub(crate) fn is_over(&self, now: TimeMs, seal_age: Duration) -> bool {
+        let is_old = now.saturating_sub(self.header.created) >= seal_age.as_millis() as u64;
+        self.has_records && (is_old || self.wanted_sorted)
+    }
 }

@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::commit::{Committed, OpenCommit, Outcome, SealedCommit, control, join};
-use super::format::{BlockKind, Footer};
+use super::footer::Footer;
+use super::format::BlockKind;
 use super::recovery::{Recovered, recover};
 use super::scan::ScanError;
 use super::space::{Spare, prepare_spare};
@@ -458,9 +459,8 @@ impl Stream {
                 return;
             }
             let quiet = now.saturating_sub(log.last_write) >= IDLE;
-            let age = time.saturating_sub(log.active.header.created);
-            let old = log.active.has_records && age >= self.shared.config.seal_age.as_millis() as u64;
-            if log.open.due || !log.unsynced.is_empty() || old || (quiet && log.marked < log.mark) {
+            let over = log.active.is_over(time, self.shared.config.seal_age);
+            if log.open.due || !log.unsynced.is_empty() || over || (quiet && log.marked < log.mark) {
                 self.wake_writer(log);
             }
         });

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::commit::{OpenCommit, Outcome, SealedCommit};
-use super::format::{
-    BlockKind, COMMIT_ALIGN, COMMIT_CLEAN_STOP, COMMIT_RELAXED, CommitHead, Footer, SegmentHeader, align_up,
-};
+use super::footer::Footer;
+use super::format::{BlockKind, COMMIT_ALIGN, COMMIT_CLEAN_STOP, COMMIT_RELAXED, CommitHead, SegmentHeader, align_up};
 use super::index::SparseIndex;
 use super::recovery::write_footer;
 use super::regroup;
@@ -86,14 +85,13 @@ pub(crate) fn run(stream: &Arc<Stream>) {
 fn next(stream: &Arc<Stream>, log: &mut OpenLog) -> Work {
     let config = &stream.shared.config;
     let now = stream.shared.env.clock.monotonic();
-    let age = stream.shared.env.clock.now().saturating_sub(log.active.header.created);
-    let old = log.active.has_records && age >= config.seal_age.as_millis() as u64 && !stream.shared.space.is_full();
+    let over = log.active.is_over(stream.shared.env.clock.now(), config.seal_age) && !stream.shared.space.is_full();
     if log.poisoned.is_some() {
         log.writing = false;
         return Work::Rest;
     }
     let stopping = log.stopping.is_some();
-    if !log.unsynced.is_empty() && (overdue(stream, log) || ((stopping || old) && log.open.is_empty())) {
+    if !log.unsynced.is_empty() && (overdue(stream, log) || ((stopping || over) && log.open.is_empty())) {
         return Work::Sync;
     }
     if log.open.is_empty() {
@@ -103,7 +101,7 @@ fn next(stream: &Arc<Stream>, log: &mut OpenLog) -> Work {
         }
         // What is left is worth a commit without blocks: the stop marker, an idle marker, a new segment.
         let unmarked = log.unsynced.is_empty() && log.marked < log.mark;
-        if !(stopping || old || (unmarked && now.saturating_sub(log.last_write).as_millis() >= 500)) {
+        if !(stopping || over || (unmarked && now.saturating_sub(log.last_write).as_millis() >= 500)) {
             log.writing = false;
             return Work::Rest;
         }
@@ -127,7 +125,7 @@ fn next(stream: &Arc<Stream>, log: &mut OpenLog) -> Work {
         position: log.active.position,
         capacity: log.active.capacity,
         // In relaxed mode the old segment must be durable before a new one begins.
-        rotate: old && log.unsynced.is_empty(),
+        rotate: over && log.unsynced.is_empty(),
         first: !log.begun,
         stopping: if stop_now { log.stopping.take() } else { None },
     }))
@@ -334,6 +332,7 @@ fn finish(
                 index: SparseIndex::default(),
                 durable_end: position,
                 has_records: false,
+                wanted_sorted: false,
                 header: Arc::new(header),
             };
             let old = std::mem::replace(&mut log.active, active);
@@ -487,18 +486,21 @@ fn poison(stream: &Stream, log: &mut OpenLog, why: &str) -> Arc<str> {
 
 /// Writes the footer of a segment that is not written to any more. Until it is there, readers have the one returned.
 fn seal_later(stream: &Arc<Stream>, old: &Active, next_commit: u64) -> Arc<Footer> {
-    let footer = Footer { next_commit, end: old.durable_end, index: old.index.entries(), sorted: false };
+    let footer =
+        Footer { next_commit, end: old.durable_end, index: old.index.entries(), sorted: !old.index.is_scattered() };
     let footer = Arc::new(footer);
     let sealed = Arc::clone(&footer);
     let header = Arc::clone(&old.header);
+    let wanted_sorted = old.wanted_sorted;
     let stream = Arc::clone(stream);
     let pool = Arc::clone(&stream.shared.env.pool);
     pool.spawn_background(Box::new(move || {
         let written = stream.file(header.number).and_then(|file| write_footer(&*file, &footer, header.salt));
         stream.if_open(|log| log.sealing.remove(&header.number));
         match written {
-            Ok(()) if regroup::may_be_scattered(&footer) => stream.shared.regroups.add(&stream, header.number),
-            Ok(()) => {}
+            Ok(()) if !regroup::may_be_scattered(&footer) => {}
+            Ok(()) if wanted_sorted => stream.shared.regroups.want(&stream, header.number),
+            Ok(()) => stream.shared.regroups.add(&stream, header.number),
             // A segment without a footer is sealed at the next recovery: nothing is lost by failing here.
             Err(e) => {
                 let gone = !stream.shared.env.disk.exists(&stream.dir.join(segment_name(header.number)));

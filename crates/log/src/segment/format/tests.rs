@@ -82,29 +82,6 @@ proptest! {
     }
 
     #[test]
-    fn footers_come_back(
-        numbers in any::<[u64; 2]>(), end in 0..1u64 << 40, sorted in any::<bool>(),
-        index in prop::collection::btree_map(any::<u32>(), prop::collection::vec(any::<[u64; 3]>(), 0..5), 0..5),
-    ) {
-        let [salt, next_commit] = numbers;
-        let entries = |list: Vec<[u64; 3]>| {
-            list.into_iter().map(|[first, time, position]| IndexEntry { first, time, position }).collect()
-        };
-        let footer = Footer {
-            next_commit,
-            end,
-            index: index.into_iter().map(|(shard, list)| (shard, entries(list))).collect(),
-            sorted,
-        };
-        let bytes = footer.encode(salt);
-        let (body, trailer) = bytes.split_at(bytes.len() - TRAILER);
-        let length = end + bytes.len() as u64;
-        prop_assert_eq!(Footer::locate(trailer, salt, length), Some((end, body.len())));
-        prop_assert_eq!(Footer::locate(trailer, salt, length + 1), None);
-        prop_assert_eq!(Footer::decode(body, trailer), Some(footer));
-    }
-
-    #[test]
     fn arbitrary_bytes_are_refused_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), salt in any::<u64>()) {
         prop_assert!(SegmentHeader::decode(&bytes).is_err());
         prop_assert_eq!(CommitHead::decode(&bytes, salt), None);

@@ -16,28 +16,29 @@ use millstream_env::DiskFile;
 
 pub(crate) use queue::Queue;
 
-use super::format::{
-    BlockEntry, BlockKind, COMMIT_ALIGN, CommitHead, Footer, SegmentHeader, align_up, crc32c, crc32c_of,
-};
-use super::index::SparseIndex;
+use super::footer::Footer;
+use super::format::{BlockEntry, BlockKind, COMMIT_ALIGN, CommitHead, SegmentHeader, align_up, crc32c, crc32c_of};
+use super::index::{SHARDS_MIN, SparseIndex};
 use super::recovery::{Chain, chain};
 use super::scan::{ScanError, read_footer, read_header};
 use super::space::create_anew;
-use super::stream::Stream;
+use super::stream::{OpenLog, Stream};
 use super::{Durability, segment_name};
 use crate::ShardIndex;
 
 /// A shard's blocks are brought together up to this many bytes.
 const RUN: u64 = 256 << 10;
 
-/// Fewer shards than this are not worth a copy: a reader skips over the others' large blocks.
-const SHARDS_MIN: usize = 8;
-
-/// Nor are segments whose blocks are this large on average.
-const BLOCK_MAX: u64 = 16 << 10;
-
 /// The copy is synced each time so much of it is written: the commits' syncs wait for what the disk has taken on.
 const SYNC_EVERY: u64 = 4 << 20;
+
+/// A segment is not sealed early below this size,
+const EARLY_MIN: u64 = 1 << 20;
+/// nor below so many times what its header and footer take.
+const EARLY_TIMES: u64 = 4;
+
+/// Bytes that each shard takes in the header and the footer of a segment, at least.
+const PER_SHARD: u64 = 80;
 
 /// Where a block's body is in the old file.
 struct Piece {
@@ -48,22 +49,30 @@ struct Piece {
 /// A block and the pieces of its body.
 type Block = (BlockEntry, Vec<Bytes>);
 
-/// Whether a reader of one shard would read much more than its own bytes.
+/// Whether a segment is worth a copy.
 fn is_scattered(chain: &Chain) -> bool {
-    let blocks = chain.commits.iter().flat_map(|c| &c.head.blocks).filter(|b| b.kind == BlockKind::Records);
-    let (mut count, mut bytes) = (0, 0);
-    let mut shards = BTreeMap::<ShardIndex, ()>::new();
-    for block in blocks {
-        count += 1;
-        bytes += u64::from(block.length);
-        shards.insert(block.shard, ());
-    }
-    shards.len() >= SHARDS_MIN && count > 4 * shards.len() as u64 && bytes / count < BLOCK_MAX
+    let mut index = SparseIndex::default();
+    chain.commits.iter().for_each(|found| index.add(found.position, &found.head.blocks));
+    index.is_scattered()
 }
 
 /// Whether a segment with such a footer may be worth a copy.
 pub(crate) fn may_be_scattered(footer: &Footer) -> bool {
-    !footer.sorted && footer.index.len() >= SHARDS_MIN
+    !footer.sorted && footer.index.shards() >= SHARDS_MIN
+}
+
+/// A reader has met the segment that is being written to: if its records are scattered, it is sealed early, so that it can
+/// be sorted. Not where the next one's header and footer would be much beside it.
+pub(crate) fn want_active(stream: &Arc<Stream>, log: &mut OpenLog) {
+    let active = &mut log.active;
+    let header = &active.header;
+    let beside = header.descriptor.len() as u64 + header.shards.len() as u64 * PER_SHARD;
+    let least = EARLY_MIN.max(EARLY_TIMES * beside);
+    let kept = stream.shared.config.durability != Durability::None;
+    if kept && !active.wanted_sorted && active.durable_end >= least && active.index.is_scattered() {
+        active.wanted_sorted = true;
+        stream.wake_writer(log);
+    }
 }
 
 /// What became of a segment.
