@@ -181,8 +181,9 @@ pub fn size(dir: &Path) -> Result<u64, BenchError> {
     Ok(files(dir)?.iter().filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len()).sum())
 }
 
-/// How often what is still in the page cache is put out of it: a page that is just being written stays.
-const COOLINGS: usize = 5;
+/// How often what is still in the page cache is put out of it, and the pause between: a page that is in use stays.
+const COOLINGS: usize = 10;
+const BETWEEN_COOLINGS: Duration = Duration::from_millis(200);
 
 /// Puts all files under a directory out of the page cache, and checks that they are.
 ///
@@ -206,6 +207,7 @@ pub fn cool(dir: &Path) -> Result<(), BenchError> {
         if there * 100 <= looked {
             return Ok(());
         }
+        std::thread::sleep(BETWEEN_COOLINGS);
     }
     Err(BenchError::Conditions(format!("{there} of {looked} pages looked at are still in the page cache")))
 }
