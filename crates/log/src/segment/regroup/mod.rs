@@ -104,6 +104,8 @@ fn regroup(stream: &Arc<Stream>, number: u64) -> Result<Regrouped, ScanError> {
     let mut runs = runs_of(&chain).into_iter();
     let per_commit = runs.len().div_ceil(commits as usize);
     let runs: Vec<Vec<Piece>> = (0..commits).map(|_| runs.by_ref().take(per_commit).flatten().collect()).collect();
+    // A copy takes its time, and with very many blocks this is some megabytes.
+    drop(chain);
 
     if !stream.shared.space.has_room(&stream.shared, old.len()?) {
         return Ok(Regrouped::NoRoom);
