@@ -192,7 +192,10 @@ const BETWEEN_COOLINGS: Duration = Duration::from_millis(200);
 pub fn cool(dir: &Path) -> Result<(), BenchError> {
     let files = files(dir)?;
     let (mut looked, mut there) = (0, 0);
-    for _ in 0..COOLINGS {
+    for attempt in 0..COOLINGS {
+        if attempt > 0 {
+            std::thread::sleep(BETWEEN_COOLINGS);
+        }
         (looked, there) = (0, 0);
         for path in &files {
             let file = File::open(path)?;
@@ -207,7 +210,6 @@ pub fn cool(dir: &Path) -> Result<(), BenchError> {
         if there * 100 <= looked {
             return Ok(());
         }
-        std::thread::sleep(BETWEEN_COOLINGS);
     }
     Err(BenchError::Conditions(format!("{there} of {looked} pages looked at are still in the page cache")))
 }

@@ -259,6 +259,29 @@ fn blocks_of(sim: &SimEnv, segment: usize) -> u32 {
     heads.map(|c| u32::from_le_bytes(c[52..56].try_into().unwrap())).sum()
 }
 
+/// Whether a sealed segment's footer says that sorting it would gain nothing: nobody reads it to find out.
+fn needs_no_sorting(sim: &SimEnv, segment: usize) -> bool {
+    let bytes = sim.disk.read_file(&segments(sim)[segment]).unwrap();
+    let trailer = bytes.last_chunk::<64>().unwrap();
+    assert!(trailer.starts_with(b"MILLFOOT"));
+    u32::from_le_bytes(trailer[44..48].try_into().unwrap()) == 1
+}
+
+#[test]
+fn a_segment_that_sorting_would_not_help_says_so_from_the_beginning() {
+    let sim = SimEnv::new(9);
+    let (engine, log) = open(&sim, SegmentConfig { segment_max: 64 << 10, ..config() });
+    for _ in 0..60 {
+        let mut batch = Batch::new();
+        for shard in 0..4 {
+            batch.push(shard, RecordKeys::default(), &[7; 500]);
+        }
+        sim.block_on(log.append(batch, engine.epoch())).unwrap().unwrap();
+        sim.settle();
+    }
+    assert!(needs_no_sorting(&sim, 0));
+}
+
 #[test]
 fn regrouping_keeps_shards_apart_whose_offsets_meet() {
     const SHARDS: u32 = 40;
@@ -349,10 +372,12 @@ fn writers_that_are_busy_are_not_held_up_by_regrouping_unless_a_reader_needs_it(
     let last = segments(&sim).len() - 2;
     let scattered = blocks_of(&sim, last);
     assert!(scattered > 4 * SHARDS, "{scattered} blocks");
+    assert!(!needs_no_sorting(&sim, last));
     // A reader that comes by has it sorted at once; otherwise it is done when the writers are quiet.
     assert_eq!(read_all(&sim, &log, 3, 150).0, (150..160).collect::<Vec<_>>());
     sim.settle();
     assert!(blocks_of(&sim, last) < scattered);
+    assert!(needs_no_sorting(&sim, last));
     assert!(blocks_of(&sim, last - 1) > 4 * SHARDS);
     for _ in 0..2 {
         sim.clock.advance(300);

@@ -76,6 +76,7 @@ pub(crate) struct Footer {
     pub(crate) next_commit: u64,
     /// Where the commits end in the file.
     pub(crate) end: u64,
+    /// Where each shard's records are.
     pub(crate) index: SegmentIndex,
     /// Whether sorting the segment by shard would gain nothing: it is sorted, or its blocks are few or large.
     pub(crate) sorted: bool,

@@ -10,7 +10,7 @@ use crate::{Offset, ShardIndex, TimeMs};
 const SPACING: u64 = 64 << 10;
 
 /// Sorting fewer shards than this is not worth a copy: a reader skips over the others' large blocks.
-pub(crate) const SHARDS_MIN: usize = 8;
+const SHARDS_MIN: usize = 8;
 
 /// Nor is sorting blocks that are this large on average.
 const BLOCK_MAX: u64 = 16 << 10;

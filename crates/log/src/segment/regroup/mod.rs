@@ -18,7 +18,7 @@ pub(crate) use queue::Queue;
 
 use super::footer::Footer;
 use super::format::{BlockEntry, BlockKind, COMMIT_ALIGN, CommitHead, SegmentHeader, align_up, crc32c, crc32c_of};
-use super::index::{SHARDS_MIN, SparseIndex};
+use super::index::SparseIndex;
 use super::recovery::{Chain, chain};
 use super::scan::{ScanError, read_footer, read_header};
 use super::space::create_anew;
@@ -58,7 +58,7 @@ fn is_scattered(chain: &Chain) -> bool {
 
 /// Whether a segment with such a footer may be worth a copy.
 pub(crate) fn may_be_scattered(footer: &Footer) -> bool {
-    !footer.sorted && footer.index.shards() >= SHARDS_MIN
+    !footer.sorted
 }
 
 /// A reader has met the segment that is being written to: if its records are scattered, it is sealed early, so that it can
