@@ -91,7 +91,7 @@ pub enum Fate {
 pub struct ShardModel {
     /// Records that were acknowledged or read, by sequence number.
     pub known: BTreeMap<String, Known>,
-    /// The highest sequence number that readers have passed: nothing new may appear up to it.
+    /// Up to here readers have seen all there was: nothing new may appear below it.
     pub passed: String,
 }
 
@@ -172,8 +172,13 @@ impl Model {
             if read.id != id {
                 self.problem(format!("record {id} was acknowledged as {sequence}, which is record {}", read.id));
             }
-        } else if *sequence <= *passed {
-            self.problem(format!("record {id} was acknowledged as {sequence}, which readers have passed"));
+        } else if *sequence <= *passed && self.puts[id as usize].sent >= self.streams[stream].due {
+            let (sent, due) = (self.puts[id as usize].sent, self.streams[stream].due);
+            self.problem(format!(
+                "record {id}, sent at {sent}, was acknowledged as {sequence} of {} in {}, but readers have passed {passed} \
+                 (due {due})",
+                key.1, NAMES[stream]
+            ));
         }
         self.place(id, &key, sequence);
         let shard = self.shards.entry(key).or_default();
@@ -292,9 +297,11 @@ impl Model {
             let fresh = Known { id, version, event, acknowledged: false, read: true };
             shard.known.entry(record.sequence_number.clone()).or_insert(fresh).read = true;
         }
-        if let (Some(_), Some(upper)) = (behind, upper) {
+        if let (Some(behind), Some(upper)) = (behind, upper) {
             let shard = self.shards.entry(key.clone()).or_default();
-            shard.passed = shard.passed.clone().max(upper);
+            if *behind <= *shard.passed {
+                shard.passed = shard.passed.clone().max(upper);
+            }
         }
         last
     }

@@ -124,7 +124,14 @@ impl Node {
     /// # Errors
     /// The service's.
     pub async fn call(&self, input: Input<'_>) -> Result<Output, Error> {
-        self.kinesis.call(&self.context, input).await
+        let operation = input.operation();
+        let answer = self.kinesis.call(&self.context, input).await;
+        self.machine.trace.digest(operation.name().as_bytes());
+        if let Err(error) = &answer {
+            self.machine.trace.digest(error.to_string().as_bytes());
+            self.machine.trace.note(|| format!("{}: {error}", operation.name()));
+        }
+        answer
     }
 
     /// One call, with nothing else going on but the machine's jobs. `None` if it never ends.

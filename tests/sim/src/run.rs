@@ -24,7 +24,7 @@ pub struct Asked {
 }
 
 /// What a seed gave.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Crash points verified, the ends of lives included.
     pub points: u64,

@@ -212,7 +212,9 @@ fn check_required(
             later
         });
         if now.is_required(stream, known, crash) {
-            return Err(lost(stream, id, sequence, known));
+            let put = &model.puts[known.id as usize];
+            let times = format!("sent {}, due {}, now {}", put.sent, now.streams[stream].due, node.now());
+            return Err(format!("{} ({times})", lost(stream, id, sequence, known)));
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use std::path::Path;
 use millstream_env::{Disk, DiskFile, Env, OpenMode};
 
 use super::footer::Footer;
-use super::format::{BlockKind, EVERY_SHARD, SegmentHeader, crc32c};
+use super::format::{BlockKind, EVERY_SHARD, SegmentHeader};
 use super::recovery::{Chain, chain, footer_of, segments_in};
 use super::repair::{Repair, repair_segment};
 use super::scan::{Found, ScanError, Scanner, read_footer, read_header};
@@ -215,7 +215,7 @@ pub(super) fn damaged_blocks(scanner: &mut Scanner<'_>, found: &Found) -> io::Re
     let mut damaged = Vec::new();
     for (at, block) in found.head.blocks.iter().enumerate() {
         match scanner.body(found, at) {
-            Ok(body) if crc32c(&body) == block.crc => {}
+            Ok(body) if block.is_sound(&body) => {}
             Ok(_) => damaged.push(at),
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => damaged.push(at),
             Err(e) => return Err(e),

@@ -39,12 +39,17 @@ pub async fn apply(clients: Clients<'_>, stream: usize, change: &Change) -> bool
         model.allowed = vec![before.clone(), after.clone()];
         model.version += u64::from(existence);
     }
-    clients.node.machine.trace.note(|| format!("{name}: {change:?}"));
+    clients.node.machine.trace.note(|| format!("{}: {name}: {change:?}", clients.node.now()));
     let done = change.ask(clients.node, name).await;
-    clients.node.machine.trace.note(|| format!("{name}: {change:?} ended with {done:?}"));
+    clients.node.machine.trace.note(|| format!("{}: {name}: {change:?} ended with {done:?}", clients.node.now()));
     match done {
         Ok(()) => {
-            clients.model.borrow_mut().streams[stream].allowed = vec![after.clone()];
+            {
+                let mut model = clients.model.borrow_mut();
+                // Up to now the shorter of two retentions may have held.
+                model.time_passes(clients.node.now());
+                model.streams[stream].allowed = vec![after.clone()];
+            }
             let settled = settle(clients, stream, after.is_some()).await;
             let mut model = clients.model.borrow_mut();
             let known = &mut model.streams[stream];
