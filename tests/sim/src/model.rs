@@ -106,8 +106,8 @@ pub struct Known {
     pub event: u64,
     /// Whether it was acknowledged to its sender, and cannot have been lost since.
     pub acknowledged: bool,
-    /// Whether somebody has read it.
-    pub read: bool,
+    /// When somebody read it first, as an event.
+    pub read: Option<u64>,
 }
 
 /// An iterator, and what its holder has read.
@@ -187,7 +187,7 @@ impl Model {
             version,
             event,
             acknowledged: true,
-            read: false,
+            read: None,
         });
         known.acknowledged = true;
     }
@@ -229,7 +229,7 @@ impl Model {
         let lost = self.relaxed && crash == Some(Crash::PowerLoss);
         self.streams[stream].is_still(known.version)
             && self.puts[known.id as usize].sent >= self.streams[stream].due
-            && (known.read || (known.acknowledged && !lost))
+            && (known.read.is_some() || (known.acknowledged && !lost))
     }
 
     /// What is wrong with a record by itself, if anything; else its number.
@@ -294,8 +294,8 @@ impl Model {
         for (record, id) in page.records.iter().zip(ids) {
             self.place(id, key, &record.sequence_number);
             let shard = self.shards.entry(key.clone()).or_default();
-            let fresh = Known { id, version, event, acknowledged: false, read: true };
-            shard.known.entry(record.sequence_number.clone()).or_insert(fresh).read = true;
+            let fresh = Known { id, version, event, acknowledged: false, read: None };
+            shard.known.entry(record.sequence_number.clone()).or_insert(fresh).read.get_or_insert(event);
         }
         if let (Some(behind), Some(upper)) = (behind, upper) {
             let shard = self.shards.entry(key.clone()).or_default();
@@ -313,13 +313,17 @@ impl Model {
         for (sequence, known) in &shard.known {
             let passed = upper.is_some_and(|upper| **sequence <= *upper);
             // In relaxed mode what is acknowledged can be read only later.
-            let visible = known.event <= page.asked && (known.read || !self.relaxed);
+            let since = if self.relaxed { known.read } else { Some(known.event) };
+            let visible = since.is_some_and(|since| since <= page.asked);
             let wanted = **sequence > *behind && (passed || (page.at_end && visible));
             if wanted
                 && self.is_required(key.0, known, None)
                 && page.records.binary_search_by(|r| r.sequence_number.cmp(sequence)).is_err()
             {
-                missing.push(format!("record {} at {sequence} of {} was not read", known.id, key.1));
+                missing.push(format!(
+                    "record {} at {sequence} of {} in {} was not read ({known:?}) behind {behind:?} up to {upper:?}, at end: {}",
+                    known.id, key.1, NAMES[key.0], page.at_end
+                ));
             }
         }
         self.problems.extend(missing);

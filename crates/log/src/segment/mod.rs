@@ -330,7 +330,19 @@ impl Log for SegmentEngine {
 
     fn delete(&self, id: &LogId) -> BoxFuture<'static, Result<(), LogError>> {
         let stream = self.streams.read().get(id).cloned();
-        let Some(stream) = stream else { return Box::pin(std::future::ready(Ok(()))) };
+        let Some(stream) = stream else {
+            // An earlier process may have removed it and been killed before that was durable.
+            let shared = Arc::clone(&self.shared);
+            let dir = stream_dir(&shared.config, id).parent().map(Path::to_path_buf).unwrap_or_default();
+            return Box::pin(async move {
+                let job = Arc::clone(&shared);
+                let work = move || if job.env.disk.exists(&dir) { job.env.disk.sync_dir(&dir) } else { Ok(()) };
+                match shared.env.pool.run(work).await {
+                    Some(synced) => synced.map_err(|e| log_error(&e)),
+                    None => Err(LogError::Disk("shutting down".into())),
+                }
+            });
+        };
         let (streams, id) = (Arc::clone(&self.streams), id.clone());
         Box::pin(async move {
             stream.delete().await?;

@@ -199,14 +199,19 @@ async fn from_files(stream: &Arc<Stream>, shard: ShardIndex, from: Offset, until
             if floor > from {
                 return Ok(Scanned { next: floor, records: Vec::new() });
             }
-            Err(match e {
-                ScanError::Damaged(what) => {
-                    stream.report_damage(&what);
-                    ReadError::Corrupt(what.into())
-                }
-                ScanError::Disk(e) => ReadError::Unavailable(e.to_string().into()),
-            })
+            Err(failed(stream, e))
         }
+    }
+}
+
+/// What a reader is told of a scan that failed, though the log is there and was not trimmed under it.
+fn failed(stream: &Stream, error: ScanError) -> ReadError {
+    match error {
+        ScanError::Damaged(what) => {
+            stream.report_damage(&what);
+            ReadError::Corrupt(what.into())
+        }
+        ScanError::Disk(e) => ReadError::Unavailable(e.to_string().into()),
     }
 }
 
@@ -414,20 +419,24 @@ fn segment_of(stream: &Arc<Stream>, before: impl Fn(&SegmentHeader) -> bool) -> 
 
 /// The offset of the first durable record at or after `time`.
 pub(crate) async fn seek_time(stream: &Arc<Stream>, shard: ShardIndex, time: TimeMs) -> Result<Offset, ReadError> {
-    let position = position_of(stream, shard)?;
-    if position.last_time < time || position.floor >= position.end {
-        return Ok(position.end);
-    }
-    let job = Arc::clone(stream);
-    let sought = stream.shared.env.pool.run(move || scan_time(&job, shard, time, position)).await;
-    match sought {
-        None => Err(ReadError::Unavailable("shutting down".into())),
-        Some(Ok(offset)) => Ok(offset),
-        Some(Err(ScanError::Damaged(what))) => {
-            stream.report_damage(&what);
-            Err(ReadError::Corrupt(what.into()))
+    let mut position = position_of(stream, shard)?;
+    loop {
+        if position.last_time < time || position.floor >= position.end {
+            return Ok(position.end);
         }
-        Some(Err(ScanError::Disk(e))) => Err(ReadError::Unavailable(e.to_string().into())),
+        let job = Arc::clone(stream);
+        match stream.shared.env.pool.run(move || scan_time(&job, shard, time, position)).await {
+            None => return Err(ReadError::Unavailable("shutting down".into())),
+            Some(Ok(offset)) => return Ok(offset),
+            Some(Err(e)) => {
+                // A trim or the log's deletion may have taken the file from under the scan.
+                let now = position_of(stream, shard)?;
+                if now.floor <= position.floor {
+                    return Err(failed(stream, e));
+                }
+                position = now;
+            }
+        }
     }
 }
 
