@@ -6,7 +6,9 @@ import base64
 import os
 import resource
 import socket
+import struct
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from support.http import JSON, authorization
+from support.http2 import DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, Http2, frame
 from support.server import Server
 from support.worlds import World
 
@@ -100,6 +103,23 @@ def test_connections_that_are_kept_for_later(world: World) -> None:
         connection.close()
 
 
+def test_connections_that_are_only_held(world: World) -> None:
+    wanted = 10_000
+    allow_files(wanted)
+    held = []
+    for at in range(wanted):
+        connection = world.http.connect()
+        # Some with half a head, which needs a buffer.
+        if at % 10 == 0:
+            connection.sendall(b"POST / HTTP/1.1\r\n")
+        held.append(connection)
+    stream = world.create()
+    assert world.put(stream)["ShardId"]
+    assert peak(world) < BOUND
+    for connection in held:
+        connection.close()
+
+
 def test_large_puts_all_at_once(world: World) -> None:
     stream = world.create(shards=4)
     data = base64.b64encode(os.urandom(MIB - 1000)).decode()
@@ -132,3 +152,74 @@ def test_uploads_that_do_not_end(world: World) -> None:
     assert peak(world) < BOUND
     for connection in begun:
         connection.close()
+
+
+def test_uploads_that_do_not_end_after_large_ones(world: World) -> None:
+    """A connection that has read much at once must not keep what it needed for that while it trickles."""
+    allow_files(1000)
+    stream = world.create()
+    large = put(world, stream, 200_000)
+    begun = []
+    for _ in range(1000):
+        connection = world.http.connect()
+        connection.sendall(large)
+        assert status(connection) == 200
+        connection.sendall(request(world, "PutRecord", MIB) + b" ")
+        begun.append(connection)
+    assert world.put(stream)["ShardId"]
+    assert peak(world) < BOUND
+    for connection in begun:
+        connection.close()
+
+
+def test_uploads_by_http2_that_do_not_end(world: World) -> None:
+    allow_files(600)
+    stream = world.create()
+    begun = []
+    for _ in range(600):
+        connection = Http2(world.server.port)
+        upload = connection.call(world.account, "PutRecord", 8 * MIB)
+        connection.socket.sendall(frame(HEADERS, END_HEADERS, 1, upload) + frame(HEADERS, END_HEADERS, 3, upload))
+        connection.socket.setblocking(False)
+        begun.append(connection)
+    rest = {connection: (frame(DATA, 0, 1, b" " * 16_384) + frame(DATA, 0, 3, b" " * 16_384)) * 31 for connection in begun}
+    # What the windows allow, and as long as the server takes any of it.
+    quiet = 0
+    while rest and quiet < 20:
+        moved = False
+        for connection in list(rest):
+            try:
+                rest[connection] = rest[connection][connection.socket.send(rest[connection]) :]
+                moved = True
+            except BlockingIOError:
+                pass
+            except OSError:
+                rest[connection] = b""
+            if not rest[connection]:
+                del rest[connection]
+        quiet = 0 if moved else quiet + 1
+        time.sleep(0 if moved else 0.05)
+    assert world.put(stream)["ShardId"]
+    assert peak(world) < BOUND
+    for connection in begun:
+        connection.socket.close()
+
+
+def test_answers_by_http2_that_nobody_takes(world: World) -> None:
+    stream = world.create()
+    world.put(stream, data=os.urandom(60_000))
+    iterator = world.iterator(stream)
+    body = f'{{"ShardIterator":"{iterator}"}}'.encode()
+    shut = []
+    for _ in range(4):
+        connection = Http2(world.server.port, struct.pack(">HI", INITIAL_WINDOW_SIZE, 0))
+        head = connection.call(world.account, "GetRecords", len(body))
+        for at in range(250):
+            number = 2 * at + 1
+            connection.socket.sendall(frame(HEADERS, END_HEADERS, number, head) + frame(DATA, END_STREAM, number, body))
+        shut.append(connection)
+    # Others are served meanwhile.
+    assert world.put(stream)["ShardId"]
+    assert peak(world) < BOUND
+    for connection in shut:
+        connection.socket.close()

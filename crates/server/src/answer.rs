@@ -180,25 +180,21 @@ impl Body for Answer {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-    use std::sync::Arc;
     use std::task::Waker;
     use std::time::Duration;
 
     use millstream_api::kinesis::{GetRecordsOutput, Record};
     use millstream_env::Env;
-    use tokio::sync::watch;
 
     use super::*;
     use crate::budget::{Budget, Flow};
     use crate::codec::Format;
-    use crate::connection::{Activity, Local, Phase};
+    use crate::connection::Activity;
 
     #[test]
     fn a_page_gives_its_memory_back_as_it_leaves() {
         let budget = Budget::new(64 << 20, Duration::MAX, Env::real(1).clock);
-        let local = Local { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), is_tls: false };
-        let activity = Arc::new(Activity::new(local, watch::channel(Phase::Serving).1));
+        let activity = Activity::alone();
         let record = Record { data: Bytes::from(vec![7; 4 << 10]), ..Record::default() };
         let output = GetRecordsOutput { records: vec![record; 1000], ..GetRecordsOutput::default() };
         let mut reply = Reply::new(StatusCode::OK, None);

@@ -9,6 +9,7 @@ use millstream_env::runtime;
 
 use crate::budget::{NoRoom, Permit};
 use crate::config::Pace;
+use crate::connection::Activity;
 
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +39,15 @@ pub(crate) struct BodyRules {
 /// the answer only after they have sent everything.
 const DISCARD: usize = 4;
 
-/// Reads the whole body; what it takes, `rules.times` over, is held by `permit`.
+/// Reads the whole body, which comes by `connection`; what it takes, `rules.times` over, is held by `permit`.
 ///
 /// A body whose announced length is beyond anything that would be dropped is refused before it is read.
-pub(crate) async fn read<B>(body: B, rules: BodyRules, permit: &mut Permit) -> Result<Bytes, BodyError>
+pub(crate) async fn read<B>(
+    body: B,
+    rules: BodyRules,
+    connection: &Activity,
+    permit: &mut Permit,
+) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes>,
 {
@@ -72,6 +78,7 @@ where
             };
             total = total.saturating_add(data.len());
             moved += data.len() as u64;
+            connection.took(data.len());
             if total > rules.max && !discarding {
                 discarding = true;
                 gathered = Gathered::default();

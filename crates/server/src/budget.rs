@@ -7,8 +7,8 @@
 //! * a small request does not queue behind large ones: a reserve of an eighth, beside the budget, is only for these;
 //! * the request that has waited longest may overdraw: at most one at a time, until it ends or all fits again. Requests
 //!   that each hold a part of a body and wait for the rest can therefore never block each other;
-//! * a large answer whose reader takes longer than the patience is broken off if somebody waits: readers who take their
-//!   time can't take the room of all others.
+//! * a large answer whose reader takes longer than the patience is broken off if somebody waits, and if there is none, the
+//!   connection that has the most answers which do: readers who take their time can't take the room of all others.
 //!
 //! What is given is never more than the budget, its reserve, and the bytes of one request. Beside that there is what
 //! exists before it is counted: answers that are larger than what was claimed for them.
@@ -78,6 +78,8 @@ struct State {
     overdrawing: Option<u64>,
     /// Large answers on their way, by permit.
     leaving: BTreeMap<u64, Leaving>,
+    /// Connections with answers on their way for longer than the patience, however small these are.
+    overdue: BTreeMap<u64, Arc<Activity>>,
 }
 
 /// The owners, by places, which their permits look up once.
@@ -134,16 +136,45 @@ impl Budget {
         self.state.lock().used
     }
 
-    /// Ends the connection of the answer that has been on its way for the longest time, if that is beyond all patience.
+    /// Says that a connection has had answers on their way for longer than the patience, for as long as what it gives is
+    /// kept.
+    pub(crate) fn overdue(self: &Arc<Self>, connection: &Arc<Activity>) -> Overdue {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        self.state.lock().overdue.insert(id, Arc::clone(connection));
+        Overdue { budget: Arc::clone(self), id }
+    }
+
+    /// Ends the connection of the large answer that has been on its way for the longest time, if that is beyond all
+    /// patience, or else the one that has the most answers of which some are.
     fn break_off(&self) {
         let now = self.clock.monotonic();
         let mut state = self.state.lock();
         let oldest = state.leaving.iter().min_by_key(|(_, leaving)| leaving.since);
-        let overdue = oldest.filter(|(_, leaving)| now.saturating_sub(leaving.since) > self.patience);
-        let Some(id) = overdue.map(|(id, _)| *id) else { return };
-        if let Some(leaving) = state.leaving.remove(&id) {
-            leaving.connection.end(HELD_MEMORY);
+        let large = oldest.filter(|(_, leaving)| now.saturating_sub(leaving.since) > self.patience);
+        if let Some(id) = large.map(|(id, _)| *id) {
+            if let Some(leaving) = state.leaving.remove(&id) {
+                leaving.connection.end(HELD_MEMORY);
+            }
+            return;
         }
+        let most = state.overdue.iter().max_by_key(|(_, connection)| connection.unsent());
+        if let Some(id) = most.map(|(id, _)| *id)
+            && let Some(connection) = state.overdue.remove(&id)
+        {
+            connection.end(HELD_MEMORY);
+        }
+    }
+}
+
+/// A connection's entry among those whose answers take too long.
+pub(crate) struct Overdue {
+    budget: Arc<Budget>,
+    id: u64,
+}
+
+impl Drop for Overdue {
+    fn drop(&mut self) {
+        self.budget.state.lock().overdue.remove(&self.id);
     }
 }
 

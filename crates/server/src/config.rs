@@ -32,7 +32,8 @@ pub struct ServerConfig {
     pub memory_wait: Duration,
     /// What a request whose answer can be large (GetRecords) claims of `memory` for it in advance.
     pub large_answer: usize,
-    /// Connections served at once; others wait to be accepted.
+    /// Connections served at once. For one more, the one goes that has had no request for the longest time; if all have
+    /// one, it waits.
     pub max_connections: usize,
     /// How long a peer may take to send the head of a request, and before that for the handshake of TLS.
     pub head_timeout: Duration,

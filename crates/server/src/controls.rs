@@ -14,6 +14,7 @@ use crate::answer::Reply;
 use crate::body::{self, BodyError, BodyRules};
 use crate::budget::Permit;
 use crate::config::Pace;
+use crate::connection::Activity;
 use crate::fault::Dialect;
 
 /// Largest body of a request, bytes.
@@ -66,6 +67,7 @@ pub(crate) async fn answer<B>(
     head: &Parts,
     body: B,
     pace: Pace,
+    connection: &Activity,
     permit: &mut Permit,
 ) -> Reply
 where
@@ -90,7 +92,7 @@ where
         if Dialect::of(&head.headers) != Dialect::PlainJson {
             return refusal(StatusCode::BAD_REQUEST, "a change is a POST with Content-Type: application/json");
         }
-        match body::read(body, BodyRules { max: BODY, pace, times: 1 }, permit).await {
+        match body::read(body, BodyRules { max: BODY, pace, times: 1 }, connection, permit).await {
             Ok(read) => bytes = read,
             Err(error) => return unread(error),
         }

@@ -104,8 +104,12 @@ impl Fault {
             Fault::Foreign { foreign, dialect } => {
                 let dialect = if *dialect == Dialect::PlainJson { Dialect::Xml } else { *dialect };
                 let error = Error::new(ErrorCode::AccessDeniedException, foreign.to_string());
-                let mut reply = Reply::new(StatusCode::FORBIDDEN, dialect.content_type());
+                let is_ambiguous = *foreign == Foreign::Ambiguous;
+                let status = if is_ambiguous { StatusCode::BAD_REQUEST } else { StatusCode::FORBIDDEN };
+                let mut reply = Reply::new(status, dialect.content_type());
                 reply.body = dialect.body(&error);
+                // What comes next may be meant for another host as well.
+                reply.close = is_ambiguous;
                 reply
             }
             Fault::Body { error: BodyError::NoRoom, dialect } | Fault::Busy { dialect } => {

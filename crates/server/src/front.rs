@@ -21,6 +21,7 @@ use crate::codec::{EVENT_STREAM, Format, RecordsPage};
 use crate::config::ServerConfig;
 use crate::connection::Activity;
 use crate::controls::{self, TestControls};
+use crate::crowd::Crowd;
 use crate::fault::{Dialect, Fault};
 use crate::guard::{self, Guard};
 use crate::ids::Ids;
@@ -40,13 +41,14 @@ pub(crate) struct Front {
     pub(crate) controls: OnceLock<Arc<dyn TestControls>>,
     guard: Guard,
     defaults: Defaults,
-    budget: Arc<Budget>,
+    pub(crate) budget: Arc<Budget>,
     terms: Arc<Terms>,
     rules: BodyRules,
     large_answer: u64,
     ids: Ids,
     pub(crate) meters: Meters,
     pub(crate) draining: AtomicBool,
+    pub(crate) crowd: Arc<Crowd>,
     /// Connections that were cut with requests in flight.
     pub(crate) cut: AtomicUsize,
 }
@@ -107,6 +109,7 @@ impl Front {
             env,
             meters,
             draining: AtomicBool::new(false),
+            crowd: Arc::default(),
             cut: AtomicUsize::new(0),
         }
     }
@@ -130,7 +133,7 @@ impl Front {
                 if is_preflight {
                     Ok(Reply::new(StatusCode::OK, None))
                 } else if let Some(endpoint) = admin::endpoint(&head) {
-                    Ok(self.administer(endpoint, &head, body, &mut permit).await)
+                    Ok(self.administer(endpoint, &head, body, connection, &mut permit).await)
                 } else {
                     let answered = self.call(&head, body, request_id, connection, &mut permit, &mut seen).await;
                     let took = self.env.clock.monotonic().saturating_sub(started);
@@ -171,14 +174,21 @@ impl Front {
     }
 
     /// Answers an operator or a test.
-    async fn administer<B>(&self, endpoint: Endpoint, head: &Parts, body: B, permit: &mut Option<Permit>) -> Reply
+    async fn administer<B>(
+        &self,
+        endpoint: Endpoint,
+        head: &Parts,
+        body: B,
+        connection: &Activity,
+        permit: &mut Option<Permit>,
+    ) -> Reply
     where
         B: Body<Data = Bytes> + Send,
     {
         if endpoint == Endpoint::Control {
             let permit = permit.insert(self.budget.permit(Arc::clone(&self.defaults.account), Flow::In));
             let controls = self.controls.get().map(|controls| &**controls);
-            return controls::answer(controls, head, body, self.rules.pace, permit).await;
+            return controls::answer(controls, head, body, self.rules.pace, connection, permit).await;
         }
         if endpoint == Endpoint::Metrics {
             self.meters.held(self.budget.used(), self.terms.used());
@@ -216,7 +226,12 @@ impl Front {
         // What is to be written is made of a put's body while that is still held, in buffers that grow by doubling.
         let is_put = matches!(target, Target::Known(Operation::PutRecord | Operation::PutRecords));
         let rules = BodyRules { times: if is_put { 3 } else { 1 }, ..self.rules };
-        let body = body::read(body, rules, permit).await.map_err(|error| Fault::Body { error, dialect })?;
+        let body = body::read(body, rules, connection, permit).await.map_err(|error| {
+            if error == BodyError::Broken {
+                connection.broken_off();
+            }
+            Fault::Body { error, dialect }
+        })?;
         seen.received = body.len();
         if let Target::Known(operation) = target {
             seen.operation = Some(operation);

@@ -13,7 +13,7 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN, VARY,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Version};
 
 use crate::connection::Local;
 use crate::known::Known;
@@ -34,6 +34,8 @@ pub(crate) struct Guard {
 pub(crate) enum Foreign {
     Host(String),
     Origin(String),
+    /// It is not said, or more than once, for which host it is.
+    Ambiguous,
 }
 
 impl Foreign {
@@ -42,6 +44,7 @@ impl Foreign {
         match self {
             Foreign::Host(_) => "foreign_host",
             Foreign::Origin(_) => "foreign_origin",
+            Foreign::Ambiguous => "ambiguous_host",
         }
     }
 }
@@ -53,6 +56,7 @@ impl std::fmt::Display for Foreign {
             Foreign::Origin(origin) => {
                 write!(f, "Origin {origin} is not allowed without authentication; see --cors-origin.")
             }
+            Foreign::Ambiguous => f.write_str("A request must have one Host header."),
         }
     }
 }
@@ -68,7 +72,13 @@ impl Guard {
 
     /// Checks a request that came in at `local`. Gives the origin that may see the answer, if a page asks.
     pub(crate) fn check(&self, head: &Parts, local: Local, known: &Known) -> Result<Option<HeaderValue>, Foreign> {
-        let header = head.headers.get(HOST).map(|value| match value.to_str() {
+        let mut hosts = head.headers.get_all(HOST).iter();
+        let host = hosts.next();
+        // HTTP/2 has a field of its own for it, HTTP/1.0 need not say it.
+        if hosts.next().is_some() || host.is_none() && head.version == Version::HTTP_11 {
+            return Err(Foreign::Ambiguous);
+        }
+        let header = host.map(|value| match value.to_str() {
             Ok(plain) => Cow::Borrowed(plain),
             Err(_) => String::from_utf8_lossy(value.as_bytes()),
         });
@@ -197,8 +207,20 @@ mod tests {
         for host in hosts {
             assert_eq!(check("/", &[("host", host)]), Ok(None), "{host}");
         }
-        assert_eq!(check("/", &[]), Ok(None));
-        assert_eq!(check("http://127.0.0.1:4567/", &[]), Ok(None));
+        assert_eq!(check("http://127.0.0.1:4567/", &[("host", "localhost")]), Ok(None));
+    }
+
+    #[test]
+    fn one_host_is_named() {
+        for host in ["localhost", "evil.example"] {
+            assert_eq!(check("/", &[("host", "localhost"), ("host", host)]), Err(Foreign::Ambiguous));
+        }
+        let unnamed = |version| {
+            let request = Request::builder().version(version).body(()).unwrap();
+            guard().check(&request.into_parts().0, LOCAL, &Known::default())
+        };
+        assert_eq!(unnamed(Version::HTTP_11), Err(Foreign::Ambiguous));
+        assert_eq!((unnamed(Version::HTTP_10), unnamed(Version::HTTP_2)), (Ok(None), Ok(None)));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod codec;
 mod config;
 mod connection;
 mod controls;
+mod crowd;
 mod fault;
 mod front;
 mod guard;

@@ -8,6 +8,8 @@ use ::metrics::{
 };
 use millstream_api::kinesis::Operation;
 
+use crate::connection::STALLED_SUBSCRIBER;
+
 /// Requests answered, by operation and error code (`OK` if there was none).
 pub const REQUESTS: &str = "millstream_requests_total";
 /// Time from a request's head to its answer, by operation; to the beginning of the answer if that is a stream of events.
@@ -22,12 +24,12 @@ pub const EVENTS_IN_FLIGHT: &str = "millstream_events_in_flight_bytes";
 pub const REFUSALS: &str = "millstream_refusals_total";
 /// Open connections.
 pub const CONNECTIONS: &str = "millstream_connections";
-/// Connections, or streams of HTTP/2, cut by the server, by reason: their peer's pace, memory that they held while others
-/// waited for it (`held_memory`), or a fault that was asked for (`hang_up`).
+/// Connections, or streams of HTTP/2, cut by the server, by reason: see docs/operations.md.
 pub const CONNECTIONS_CUT: &str = "millstream_connections_cut_total";
 
 /// Why requests are refused: every `reason` of [`REFUSALS`].
-pub(crate) const REASONS: [&str; 9] = [
+pub(crate) const REASONS: [&str; 10] = [
+    "ambiguous_host",
     "authentication",
     "broken_off",
     "foreign_host",
@@ -37,6 +39,21 @@ pub(crate) const REASONS: [&str; 9] = [
     "too_large",
     "too_slow",
     "unknown_operation",
+];
+
+/// Why connections are cut: every `reason` of [`CONNECTIONS_CUT`].
+pub(crate) const CUTS: [&str; 11] = [
+    "cleartext",
+    "crowded",
+    "flood",
+    "hang_up",
+    "held_memory",
+    "protocol_error",
+    "slow_handshake",
+    "slow_head",
+    "slow_reader",
+    STALLED_SUBSCRIBER,
+    "tls_handshake",
 ];
 
 /// Registers descriptions and units.
@@ -60,23 +77,24 @@ pub(crate) struct Meters {
     events_in_flight: Gauge,
     pub(crate) stalled: Counter,
     pub(crate) connections: Gauge,
+    refusals: [Counter; REASONS.len()],
+    cuts: [Counter; CUTS.len()],
 }
 
 impl Meters {
     /// Handles on the recorder installed at this time.
     pub(crate) fn new() -> Meters {
-        // From the start, so that a first refusal is an increase that an alert can see.
-        for reason in REASONS {
-            counter!(REFUSALS, "reason" => reason).increment(0);
-        }
         Meters {
             operations: Operation::ALL.iter().map(|_| OnceLock::new()).collect(),
             bytes_in: counter!(BYTES, "direction" => "in"),
             bytes_out: counter!(BYTES, "direction" => "out"),
             in_flight: gauge!(IN_FLIGHT),
             events_in_flight: gauge!(EVENTS_IN_FLIGHT),
-            stalled: counter!(CONNECTIONS_CUT, "reason" => "stalled_subscriber"),
+            stalled: counter!(CONNECTIONS_CUT, "reason" => STALLED_SUBSCRIBER),
             connections: gauge!(CONNECTIONS),
+            // From the start, so that a first one is an increase that an alert can see.
+            refusals: REASONS.map(|reason| counter!(REFUSALS, "reason" => reason)),
+            cuts: CUTS.map(|reason| counter!(CONNECTIONS_CUT, "reason" => reason)),
         }
     }
 
@@ -119,10 +137,14 @@ impl Meters {
     }
 
     pub(crate) fn refused(&self, reason: &'static str) {
-        counter!(REFUSALS, "reason" => reason).increment(1);
+        if let Some(at) = REASONS.iter().position(|known| *known == reason) {
+            self.refusals[at].increment(1);
+        }
     }
 
     pub(crate) fn cut(&self, reason: &'static str) {
-        counter!(CONNECTIONS_CUT, "reason" => reason).increment(1);
+        if let Some(at) = CUTS.iter().position(|known| *known == reason) {
+            self.cuts[at].increment(1);
+        }
     }
 }

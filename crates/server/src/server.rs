@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use millstream_api::kinesis::Service;
 use millstream_env::{Env, runtime};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::admin::HealthSource;
 use crate::config::ServerConfig;
 use crate::connection::Phase;
 use crate::controls::TestControls;
+use crate::crowd::Crowd;
 use crate::front::Front;
 use crate::guard::Guard;
 use crate::tls::Entrance;
@@ -22,6 +23,12 @@ use crate::worker::{Accepted, Door, Worker, next_door};
 
 /// After an accept that failed, as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// While there is no place for a connection that has come in, another one is asked to go so often.
+const CROWDED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that the system keeps for a listener until they are accepted; those beyond try again in a second.
+const BACKLOG: i32 = 1024;
 
 /// A server that is bound to its addresses.
 pub struct Server {
@@ -73,8 +80,13 @@ impl Server {
         let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
         for &address in &config.listen {
             let listener = TcpListener::bind(address).map_err(|source| BindError { address, source })?;
-            let bound = listener.local_addr().and_then(|bound| listener.set_nonblocking(true).map(|()| bound));
-            addresses.push(bound.map_err(|source| BindError { address, source })?);
+            let bound = || {
+                listener.set_nonblocking(true)?;
+                // The standard library asks for a short queue; another call makes it longer.
+                rustix::net::listen(&listener, BACKLOG)?;
+                listener.local_addr()
+            };
+            addresses.push(bound().map_err(|source| BindError { address, source })?);
             listeners.push(listener);
         }
         let guard = Guard::new(&config.allow_hosts, &config.cors_origins, &addresses);
@@ -115,7 +127,8 @@ impl Server {
         for listener in self.listeners {
             let listener = tokio::net::TcpListener::from_std(listener).map_err(RunError::Listener)?;
             let doors: Vec<_> = workers.iter().map(|worker| worker.door.clone()).collect();
-            runtime::spawn(accept(listener, doors, Arc::clone(&places), phase_seen.clone()));
+            let places = Places { places: Arc::clone(&places), crowd: Arc::clone(&self.front.crowd) };
+            runtime::spawn(accept(listener, doors, places, phase_seen.clone()));
         }
         let threads: Vec<_> = workers.into_iter().map(|worker| worker.thread).collect();
         shutdown.await;
@@ -133,20 +146,42 @@ impl Server {
     }
 }
 
+/// The places for connections.
+struct Places {
+    places: Arc<Semaphore>,
+    crowd: Arc<Crowd>,
+}
+
+impl Places {
+    /// Takes one. While there is none, idle connections are asked to go; those with requests are waited for.
+    async fn take(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        loop {
+            let place = Arc::clone(&self.places);
+            if let Ok(place) = Arc::clone(&place).try_acquire_owned() {
+                return Ok(place);
+            }
+            self.crowd.thin_out();
+            if let Some(place) = runtime::timeout(CROWDED_PAUSE, place.acquire_owned()).await {
+                return place;
+            }
+        }
+    }
+}
+
 /// Accepts connections and deals each to the worker that has the fewest.
 async fn accept(
     listener: tokio::net::TcpListener,
     doors: Vec<Door>,
-    places: Arc<Semaphore>,
+    places: Places,
     mut phase: watch::Receiver<Phase>,
 ) {
     let mut last = 0;
     loop {
         let next = async {
-            let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
             let local = stream.local_addr()?.ip();
+            let place = places.take().await.map_err(io::Error::other)?;
             Ok::<_, io::Error>(Accepted { stream: stream.into_std()?, local, place })
         };
         tokio::select! {

@@ -20,6 +20,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::config::ServerConfig;
 use crate::connection::{Local, Phase, Protocol};
+use crate::crowd::CROWDED;
 use crate::front::Front;
 
 /// The first byte of a connection that speaks TLS: a record with a message of the handshake. No request of HTTP begins so.
@@ -157,18 +158,24 @@ impl Entrance {
     /// Serves one connection that came in on the address `ip` to its end.
     pub(crate) async fn serve(&self, stream: TcpStream, ip: IpAddr, front: Arc<Front>, phase: watch::Receiver<Phase>) {
         let clear = Local { ip: ip.to_canonical(), is_tls: false };
-        let Some(tls) = &self.tls else { return self.protocol.serve(stream, clear, front, phase).await };
+        let seat = front.crowd.seat();
+        let Some(tls) = &self.tls else { return self.protocol.serve(stream, clear, front, phase, seat).await };
         let mut stopping = phase.clone();
         let begun = tokio::select! {
             biased;
             // No request can have come yet: there is nothing to finish.
             _ = stopping.wait_for(|phase| *phase != Phase::Serving) => return,
+            // Nor here.
+            () = seat.asked() => {
+                front.meters.cut(CROWDED);
+                return;
+            }
             begun = self.begin(tls, stream, &front) => begun,
         };
         match begun {
-            Some(Begun::Clear(stream)) => self.protocol.serve(stream, clear, front, phase).await,
+            Some(Begun::Clear(stream)) => self.protocol.serve(stream, clear, front, phase, seat).await,
             Some(Begun::Tls(stream)) => {
-                self.protocol.serve(stream, Local { is_tls: true, ..clear }, front, phase).await;
+                self.protocol.serve(stream, Local { is_tls: true, ..clear }, front, phase, seat).await;
             }
             None => {}
         }

@@ -9,15 +9,13 @@ use std::time::{Duration, Instant};
 
 use common::{Running, call};
 
-const PUT: &str = "{\"PartitionKey\":\"k\",\"Data\":\"\"}";
-
 #[test]
 fn requests_in_flight_are_finished_and_idle_connections_closed() {
     let mut server = Running::start();
     server.fake.closed.store(true, Ordering::SeqCst);
     let (mut busy, mut idle, fresh) = (server.connect(), server.connect(), server.connect());
     assert_eq!(idle.ask(&call("ListStreams", "{}")).status, 200);
-    busy.send(call("PutRecord", PUT));
+    busy.send(call("PutRecord", common::PUT));
     server.wait_for(1);
     server.begin_stop();
     assert!(idle.is_closed());
@@ -51,7 +49,7 @@ fn a_request_that_takes_longer_than_the_drain_is_cut() {
     let mut server = Running::with(|config| config.drain = Duration::from_millis(200));
     server.fake.closed.store(true, Ordering::SeqCst);
     let mut busy = server.connect();
-    busy.send(call("PutRecord", PUT));
+    busy.send(call("PutRecord", common::PUT));
     server.wait_for(1);
     server.begin_stop();
     assert_eq!(server.wait().cut, 1);

@@ -142,15 +142,18 @@ fn half_a_head_that_came_with_a_request_has_no_more_time() {
 }
 
 #[test]
-fn connections_beyond_the_most_wait_their_turn() {
+fn connections_beyond_the_most_wait_for_requests_to_end() {
     let server = Running::with(|config| config.max_connections = 1);
+    server.fake.closed.store(true, Ordering::SeqCst);
     let mut first = server.connect();
-    assert_eq!(first.ask(&call("ListStreams", "{}")).status, 200);
+    first.send(call("PutRecord", common::PUT));
+    server.wait_for(1);
     let mut second = server.connect();
     second.send(call("ListStreams", "{}"));
     second.stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     assert!(std::io::Read::read(&mut second.stream, &mut [0]).is_err(), "it is not served yet");
-    drop(first);
+    server.fake.gate.notify_one();
+    assert_eq!(first.answer().unwrap().status, 200);
     second.stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     assert_eq!(second.answer().unwrap().status, 200);
 }

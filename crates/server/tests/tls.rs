@@ -165,6 +165,41 @@ fn a_slow_handshake_and_a_silent_connection_are_cut() {
 }
 
 #[test]
+fn handshakes_that_drip_or_have_no_end_are_cut() {
+    let server = secure(false, |config| config.head_timeout = Duration::from_millis(300));
+    // One byte after the other of a record that says it is long.
+    let mut dripping = server.running.connect();
+    dripping.send([0x16, 3, 1, 0x40, 0]);
+    common::until("it is cut", || {
+        std::thread::sleep(Duration::from_millis(10));
+        std::io::Write::write_all(&mut dripping.stream, &[1]).is_err()
+    });
+    assert_eq!(server.running.cut("slow_handshake"), 1);
+    // A first message of 16 MiB, of which as much comes as is taken.
+    let mut bloated = server.running.connect();
+    let record = [&[0x16, 3, 1, 0x40, 0, 1, 0xff, 0xff, 0xff][..], &[0; (16 << 10) - 4]].concat();
+    let mut sent = 0;
+    while std::io::Write::write_all(&mut bloated.stream, &record).is_ok() {
+        sent += record.len();
+        assert!(sent < 64 << 20, "it is read without end");
+    }
+    common::until("it is counted", || server.running.cut("tls_handshake") == 1);
+    assert_eq!(server.connect().ask(&call("ListStreams", "{}")).status, 200);
+}
+
+#[test]
+fn connections_before_their_handshake_make_room() {
+    let server = secure(false, |config| config.max_connections = 5);
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        held.extend((0..5).map(|_| server.running.connect()));
+        assert_eq!(server.connect().ask(&call("ListStreams", "{}")).status, 200);
+    }
+    assert!(server.running.cut("crowded") > 40);
+    assert!(held[0].is_closed());
+}
+
+#[test]
 fn watching_goes_on_behind_the_handshake() {
     let server = secure(false, |config| config.head_timeout = Duration::from_millis(500));
     let mut half = server.connect();

@@ -56,7 +56,7 @@ fn outcome(body: Pieces, memory: u64) -> (Result<usize, BodyError>, u64) {
         let mut other = budget.permit(Arc::from("other"), Flow::In);
         other.charge(memory / 2);
         let mut permit = budget.permit(Arc::from("a"), Flow::In);
-        let result = read(body, RULES, &mut permit).await;
+        let result = read(body, RULES, &Activity::alone(), &mut permit).await;
         (result.map(|bytes| bytes.len()), permit.held())
     })
 }
@@ -93,9 +93,9 @@ fn a_full_budget_refuses_all_but_one() {
         let mut full = budget.permit(Arc::from("a"), Flow::In);
         full.charge(10);
         let mut overdraws = budget.permit(Arc::from("a"), Flow::In);
-        assert!(read(pieces(&[40, 40], 80, Duration::ZERO), RULES, &mut overdraws).await.is_ok());
+        assert!(read(pieces(&[40, 40], 80, Duration::ZERO), RULES, &Activity::alone(), &mut overdraws).await.is_ok());
         let mut refused = budget.permit(Arc::from("a"), Flow::In);
-        let result = read(pieces(&[1], 1, Duration::ZERO), RULES, &mut refused).await;
+        let result = read(pieces(&[1], 1, Duration::ZERO), RULES, &Activity::alone(), &mut refused).await;
         assert_eq!(result, Err(BodyError::NoRoom));
     });
 }
@@ -114,7 +114,8 @@ fn waiting_for_memory_is_not_the_peers_fault() {
             runtime::sleep(RULES.pace.window * 2).await;
             drop((full, overdraws));
         };
-        let (result, ()) = tokio::join!(read(body, RULES, &mut waits), release);
+        let activity = Activity::alone();
+        let (result, ()) = tokio::join!(read(body, RULES, &activity, &mut waits), release);
         assert_eq!(result.map(|bytes| bytes.len()), Ok(40));
     });
 }
@@ -125,7 +126,7 @@ fn what_is_copied_is_counted_with_its_copy() {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
         let mut permit = budget.permit(Arc::from("a"), Flow::In);
         let rules = BodyRules { times: 2, ..RULES };
-        let body = read(pieces(&[30, 10], 40, Duration::ZERO), rules, &mut permit).await;
+        let body = read(pieces(&[30, 10], 40, Duration::ZERO), rules, &Activity::alone(), &mut permit).await;
         assert_eq!((body.map(|body| body.len()), permit.held()), (Ok(40), 80));
     });
 }

@@ -1,13 +1,10 @@
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use millstream_env::Clock;
-use tokio::sync::watch;
 
 use super::*;
-use crate::connection::{Local, Phase};
 
 /// A clock that is moved by hand.
 #[derive(Default)]
@@ -25,11 +22,6 @@ impl Clock for Manual {
 
 fn budget(total: u64) -> Arc<Budget> {
     Budget::new(total, Duration::from_millis(50), Arc::new(ServerClock::new(Arc::new(Manual::default()))))
-}
-
-fn activity() -> Arc<Activity> {
-    let local = Local { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), is_tls: false };
-    Arc::new(Activity::new(local, watch::channel(Phase::Serving).1))
 }
 
 /// Nothing is held, and nobody waits or is counted.
@@ -261,7 +253,7 @@ fn who_waits_has_the_oldest_answer_broken_off() {
         for at in 0..6 {
             // The first one leaves last.
             time.0.store(1000 - 10 * at, Ordering::Relaxed);
-            let (mut permit, connection) = (budget.permit("a".into(), Flow::Out), activity());
+            let (mut permit, connection) = (budget.permit("a".into(), Flow::Out), Activity::alone());
             permit.grow(16).await.unwrap();
             permit.leaves_by(&connection);
             answers.push((permit, connection));
@@ -299,6 +291,31 @@ fn who_waits_has_the_oldest_answer_broken_off() {
         }
         drop((answers, overdraws, waits, more));
         assert!(is_at_rest(&budget));
+    });
+}
+
+#[test]
+fn who_has_most_answers_that_stay_is_broken_off_where_no_large_one_does() {
+    run(async {
+        let budget = budget(100);
+        let (few, many, done) = (Activity::alone(), Activity::alone(), Activity::alone());
+        let mut requests: Vec<_> = [&few, &many, &many].iter().map(|connection| connection.begin()).collect();
+        for request in &mut requests {
+            request.answered();
+        }
+        let _stay = [budget.overdue(&few), budget.overdue(&many)];
+        drop(budget.overdue(&done));
+        let mut holds = budget.permit("a".into(), Flow::Out);
+        holds.charge(100);
+        let mut overdraws = budget.permit("a".into(), Flow::Out);
+        overdraws.grow(16).await.unwrap();
+        let mut waits = budget.permit("a".into(), Flow::Out);
+        for reasons in [[None, Some(HELD_MEMORY)], [Some(HELD_MEMORY), Some(HELD_MEMORY)]] {
+            assert_eq!(waits.grow(16).await, Err(NoRoom));
+            assert_eq!([&few, &many].map(|connection| connection.reason()), reasons);
+        }
+        assert_eq!(waits.grow(16).await, Err(NoRoom));
+        assert_eq!(done.reason(), None);
     });
 }
 

@@ -2,9 +2,9 @@
 //! tens of kilobytes. Connections begin at rest, and those of HTTP/1.1 go back there when they are idle: ten thousand
 //! that clients keep in their pools cost what ten thousand sockets do.
 
-use std::borrow::Cow;
 use std::convert::Infallible;
-use std::future::Future;
+use std::error::Error as _;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::mem;
 use std::pin::Pin;
@@ -32,6 +32,8 @@ pub(super) enum Turn {
     /// It rests no more.
     Begun,
     Over,
+    /// It ends because the peer has broken the protocol, or gone beyond its limits.
+    Broken,
 }
 
 /// A connection, as a future of its next turn.
@@ -89,6 +91,7 @@ where
                 // Of a request that has begun, if there is one. A copy: even an empty share keeps the whole buffer.
                 let first = Bytes::copy_from_slice(&parts.read_buf);
                 self.state = State::Resting(Watched { first, ..parts.io.into_inner() });
+                self.activity.seat.give_buffers_back();
             }
             state => self.state = state,
         }
@@ -106,6 +109,16 @@ where
             State::Http1(connection) => Pin::new(&mut **connection).graceful_shutdown(),
             State::Http2(connection) => connection.as_mut().graceful_shutdown(),
         }
+    }
+
+    /// Ends it with a word, and waits for nobody to hear it.
+    pub(super) async fn close_now(&mut self) {
+        self.close();
+        poll_fn(|context| {
+            let _ = Pin::new(&mut *self).poll(context);
+            Poll::Ready(())
+        })
+        .await;
     }
 
     fn leave(&mut self) {
@@ -126,19 +139,21 @@ where
     fn serve(&mut self) {
         let State::Resting(stream) = mem::replace(&mut self.state, State::Over) else { return };
         let handler = self.handler.clone();
+        let served = self.activity.seat.take_buffers();
         self.is_fresh = true;
         if stream.first.starts_with(HTTP2) {
             self.activity.http2.store(true, Ordering::Relaxed);
-            let mut connection = Box::pin(self.protocol.http2.serve_connection(TokioIo::new(stream), handler));
+            let protocol = self.protocol.http2(served);
+            let mut connection = Box::pin(protocol.serve_connection(TokioIo::new(stream), handler));
             if self.closing {
                 connection.as_mut().graceful_shutdown();
             }
             self.state = State::Http2(connection);
         } else {
-            let mut protocol = Cow::Borrowed(&self.protocol.http1);
+            let mut protocol = self.protocol.http1(served);
             if self.closing {
                 // A graceful shutdown before hyper's first look would end the connection unanswered.
-                protocol.to_mut().keep_alive(false);
+                protocol.keep_alive(false);
             }
             self.state = State::Http1(Box::new(protocol.serve_connection(TokioIo::new(stream), handler)));
         }
@@ -166,13 +181,19 @@ where
                 }
                 Poll::Ready(Turn::Begun)
             }
-            // An error is the peer's: it went away or broke the protocol.
-            State::Http1(connection) => Pin::new(&mut **connection).poll(context).map(|_| Turn::Over),
-            State::Http2(connection) => connection.as_mut().poll(context).map(|_| Turn::Over),
+            State::Http1(connection) => Pin::new(&mut **connection).poll(context).map(|end| last_turn(&end)),
+            State::Http2(connection) => connection.as_mut().poll(context).map(|end| last_turn(&end)),
             State::Leaving(stream) => Pin::new(stream).poll_shutdown(context).map(|_| Turn::Over),
             State::Over => Poll::Ready(Turn::Over),
         }
     }
+}
+
+/// How hyper ended the connection. An error is the peer's: it went away, or broke the protocol.
+fn last_turn(end: &hyper::Result<()>) -> Turn {
+    let Err(error) = end else { return Turn::Over };
+    let of_http2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    if error.is_parse() || of_http2.is_some_and(|error| error.is_library()) { Turn::Broken } else { Turn::Over }
 }
 
 /// A stream that counts its bytes.
@@ -264,27 +285,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
     use http::StatusCode;
     use hyper::service::service_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-    use tokio::sync::watch;
 
     use super::*;
     use crate::answer::Reply;
     use crate::config::ServerConfig;
-    use crate::connection::{Local, Phase};
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
     fn run<T>(work: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
-    }
-
-    fn activity() -> Arc<Activity> {
-        let local = Local { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), is_tls: false };
-        Arc::new(Activity::new(local, watch::channel(Phase::Serving).1))
     }
 
     /// Sends `pieces` one by one, and reads one answer while the line is served.
@@ -314,7 +326,8 @@ mod tests {
     #[test]
     fn a_line_that_rested_is_served_on() {
         run(async {
-            let (protocol, activity) = (Protocol::new(&ServerConfig::new("us-east-1", "000000000000")), activity());
+            let (protocol, activity) =
+                (Protocol::new(&ServerConfig::new("us-east-1", "000000000000")), Activity::alone());
             let requests = Arc::clone(&activity);
             let handler = service_fn(move |_| {
                 let open = requests.begin();
@@ -342,7 +355,7 @@ mod tests {
             let protocol = Protocol::new(&ServerConfig::new("us-east-1", "000000000000"));
             // Closed before the first bytes, and between them and the first look at them.
             for closed_late in [false, true] {
-                let activity = activity();
+                let activity = Activity::alone();
                 let requests = Arc::clone(&activity);
                 let handler = service_fn(move |_| {
                     let open = requests.begin();
@@ -366,7 +379,8 @@ mod tests {
     #[test]
     fn what_has_begun_of_a_request_is_kept() {
         run(async {
-            let (protocol, activity) = (Protocol::new(&ServerConfig::new("us-east-1", "000000000000")), activity());
+            let (protocol, activity) =
+                (Protocol::new(&ServerConfig::new("us-east-1", "000000000000")), Activity::alone());
             let requests = Arc::clone(&activity);
             let handler = service_fn(move |_| {
                 let open = requests.begin();

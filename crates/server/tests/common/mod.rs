@@ -1,15 +1,19 @@
 //! A server over a service that is easy to steer, and a client that says exactly what it is told to.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, dead_code)]
 
-use std::io::{Read, Write};
+pub mod frames;
+
+use std::collections::HashMap;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use millstream_api::kinesis::{
     GetRecordsOutput, Input, ListStreamsOutput, Output, PutRecordOutput, Record, Service, SubscribeToShardEvent,
     SubscribeToShardEventStream, SubscribeToShardOutput,
@@ -144,10 +148,44 @@ impl Service for Fake {
     }
 }
 
+/// The metrics of one server, by name and `reason`.
+#[derive(Default)]
+pub struct Counts(Mutex<HashMap<(String, String), Arc<AtomicU64>>>);
+
+impl Counts {
+    fn cell(&self, name: &str, reason: &str) -> Arc<AtomicU64> {
+        Arc::clone(self.0.lock().unwrap().entry((name.to_owned(), reason.to_owned())).or_default())
+    }
+
+    fn of(&self, key: &Key) -> Arc<AtomicU64> {
+        let reason = key.labels().find(|label| label.key() == "reason").map_or("", |label| label.value());
+        self.cell(key.name(), reason)
+    }
+}
+
+impl Recorder for Counts {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.of(key))
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.of(key))
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
 /// A running server. Dropping it stops it.
 pub struct Running {
     pub address: SocketAddr,
     pub fake: Arc<Fake>,
+    counts: Counts,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Drained>>,
 }
@@ -156,6 +194,37 @@ impl Running {
     /// Waits until so many requests have reached the service.
     pub fn wait_for(&self, requests: usize) {
         until("the requests reach the service", || self.fake.entered.load(Ordering::SeqCst) >= requests);
+    }
+
+    /// Connections cut for this reason.
+    pub fn cut(&self, reason: &str) -> u64 {
+        self.counts.cell("millstream_connections_cut_total", reason).load(Ordering::SeqCst)
+    }
+
+    /// Requests refused for this reason.
+    pub fn refused(&self, reason: &str) -> u64 {
+        self.counts.cell("millstream_refusals_total", reason).load(Ordering::SeqCst)
+    }
+
+    fn gauge(&self, name: &str) -> f64 {
+        f64::from_bits(self.counts.cell(name, "").load(Ordering::SeqCst))
+    }
+
+    pub fn connections(&self) -> f64 {
+        self.gauge("millstream_connections")
+    }
+
+    /// Bytes of memory held by requests and by events.
+    pub fn held(&self) -> f64 {
+        assert_eq!(self.ask("GET /_millstream/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 200);
+        self.gauge("millstream_requests_in_flight_bytes") + self.gauge("millstream_events_in_flight_bytes")
+    }
+
+    /// Asks as an honest client does, on a connection of its own, and expects to be served.
+    pub fn serves_others(&self) {
+        let mut other = self.connect();
+        assert_eq!(other.ask(&call("ListStreams", "{}")).status, 200);
+        assert_eq!(other.ask(&call("PutRecord", PUT)).status, 200);
     }
 
     pub fn start() -> Running {
@@ -180,7 +249,10 @@ impl Running {
             problems: Arc::new(|| vec!["a disk is full".to_owned()]),
             metrics: Arc::new(|| "a_metric 1\n".to_owned()),
         };
-        let server = Server::bind(config, Env::real(1), Arc::clone(&fake) as Arc<dyn Service>, health).unwrap();
+        let counts = Counts::default();
+        let service = Arc::clone(&fake) as Arc<dyn Service>;
+        let bind = || Server::bind(config, Env::real(1), service, health).unwrap();
+        let server = metrics::with_local_recorder(&counts, bind);
         let server = match controls {
             Some(controls) => server.with_test_controls(controls),
             None => server,
@@ -191,12 +263,12 @@ impl Running {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(server.run(async { drop(stopped.await) })).unwrap()
         });
-        Running { address, fake, stop: Some(stop), thread: Some(thread) }
+        Running { address, fake, counts, stop: Some(stop), thread: Some(thread) }
     }
 
     pub fn connect(&self) -> Connection {
         let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         Connection::over(stream)
     }
 
@@ -268,7 +340,7 @@ impl<S: Read + Write> Connection<S> {
                 self.read.extend_from_slice(&buffer[..count]);
                 true
             }
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => false,
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => false,
             Err(error) => panic!("{error}"),
         }
     }
@@ -309,12 +381,20 @@ impl<S: Read + Write> Connection<S> {
         Some(answer)
     }
 
+    /// All bytes up to the connection's end.
+    pub fn rest(&mut self) -> Vec<u8> {
+        while self.more() {}
+        std::mem::take(&mut self.read)
+    }
+
     /// Whether the server has closed the connection, with nothing more to say.
     pub fn is_closed(&mut self) -> bool {
         self.read.is_empty() && !self.more()
     }
 }
 
+/// A PutRecord's body.
+pub const PUT: &str = "{\"PartitionKey\":\"k\",\"Data\":\"\"}";
 pub const JSON: &str = "application/x-amz-json-1.1";
 pub const SIGNED: &str = "X-Amz-Date: 20260101T000000Z\r\nAuthorization: AWS4-HMAC-SHA256 \
     Credential=AKID/20260101/eu-west-1/kinesis/aws4_request, SignedHeaders=host, Signature=0\r\n";
@@ -338,7 +418,7 @@ pub fn call(operation: &str, body: &str) -> String {
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let started = std::time::Instant::now();
     while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(30), "not in time: {what}");
+        assert!(started.elapsed() < Duration::from_secs(120), "not in time: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

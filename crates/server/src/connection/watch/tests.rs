@@ -34,8 +34,9 @@ fn a_connection_that_is_used_is_kept() {
 fn half_a_head_is_given_its_time() {
     let half = |_| Snapshot { received: 10, ..Snapshot::default() };
     assert_eq!(fate(half, false), Some((5, Verdict::Cut("slow_head"))));
-    let http2 = |_| Snapshot { received: 10, http2: true, ..Snapshot::default() };
-    assert_eq!(fate(http2, false), Some((10, Verdict::Retire)));
+    let http2 = |received| move |_| Snapshot { received, http2: true, ..Snapshot::default() };
+    assert_eq!(fate(http2(24), false), Some((5, Verdict::Cut("slow_head"))), "the preface is one");
+    assert_eq!(fate(http2(100), false), Some((10, Verdict::Retire)));
     // It came with the request before.
     let quiet = Snapshot { received: 50, received_at_finish: 50, finished: 3, ..Snapshot::default() };
     let mut watch = watch();
@@ -50,14 +51,45 @@ fn half_a_head_is_given_its_time() {
 
 #[test]
 fn a_reader_below_the_pace_is_cut() {
-    let stalled = |_| Snapshot { open: 1, unsent: 1, ..Snapshot::default() };
+    let stalled = |_| Snapshot { open: 1, overdue: 1, ..Snapshot::default() };
     assert_eq!(fate(stalled, false), Some((4, Verdict::Cut("slow_reader"))));
-    let slow = |step| Snapshot { open: 1, unsent: 1, sent: step * 24, ..Snapshot::default() };
+    let slow = |step| Snapshot { open: 1, overdue: 1, sent: step * 24, ..Snapshot::default() };
     assert_eq!(fate(slow, false), Some((4, Verdict::Cut("slow_reader"))));
-    let steady = |step| Snapshot { open: 1, unsent: 1, sent: step * 26, ..Snapshot::default() };
+    let steady = |step| Snapshot { open: 1, overdue: 1, sent: step * 26, ..Snapshot::default() };
     assert_eq!(fate(steady, false), None);
-    let small = |step| Snapshot { open: 1, unsent: 1, sent: step, finished: step, ..Snapshot::default() };
+    let small = |step| Snapshot { open: 1, sent: step, finished: step, ..Snapshot::default() };
     assert_eq!(fate(small, false), None);
+    let beside_one_that_stalls = |step| Snapshot { overdue: 1, ..small(step) };
+    assert_eq!(fate(beside_one_that_stalls, false), Some((4, Verdict::Cut("slow_reader"))));
+}
+
+#[test]
+fn a_flood_of_frames_is_cut_and_a_client_at_work_is_not() {
+    const MIB: u64 = 1 << 20;
+    let pings = |step| Snapshot { http2: true, received: step * MIB, ..Snapshot::default() };
+    assert_eq!(fate(pings, false), Some((6, Verdict::Cut("flood"))));
+    let with_requests = |step| Snapshot { finished: step * 10, ..pings(step) };
+    assert_eq!(fate(with_requests, false), Some((6, Verdict::Cut("flood"))));
+    // Uploads, many small requests, and the window updates of one that reads much.
+    let uploads = |step| Snapshot { taken: step * MIB, finished: step, ..pings(step) };
+    assert_eq!(fate(uploads, false), None);
+    let puts = |step| Snapshot { finished: step * 1000, ..pings(step) };
+    assert_eq!(fate(puts, false), None);
+    let reads =
+        |step| Snapshot { http2: true, received: step * MIB, sent: step * 100 * MIB, finished: step, ..pings(step) };
+    assert_eq!(fate(reads, false), None);
+    let now_and_then = |step| Snapshot { received: step * 100_000, finished: step / 8, ..pings(step) };
+    assert_eq!(fate(now_and_then, false), None);
+    let http1 = |step| Snapshot { http2: false, open: 1, ..pings(step) };
+    assert_eq!(fate(http1, false), None, "it has no frames");
+}
+
+#[test]
+fn requests_that_are_cancelled_are_a_flood_when_they_are_many() {
+    let cancelled =
+        |step, each| Snapshot { http2: true, finished: step * each, cancelled: step * each, ..Snapshot::default() };
+    assert_eq!(fate(|step| cancelled(step, 1000), false), Some((3, Verdict::Cut("flood"))));
+    assert_eq!(fate(|step| cancelled(step, 90), false), None);
 }
 
 #[test]
