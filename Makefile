@@ -7,6 +7,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 CARGO  ?= cargo
 ROUNDS ?= 1000
+SEEDS  ?= 1000
 SEED   ?=
 DATA   ?= data
 # More flags for `millstream serve`.
@@ -14,7 +15,7 @@ RUN_ARGS ?=
 # Set by who takes what `make bench-instructions` counts for the new figures.
 ACCEPT ?=
 
-.PHONY: help run build check test crash bench bench-quick bench-full bench-render bench-instructions tools fmt clean-tools
+.PHONY: help run build check test sim crash bench bench-quick bench-full bench-render bench-instructions tools fmt clean-tools
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +38,13 @@ check: ## formatting, lints, licences and duplicates, and the Rust tests
 
 test: ## everything: what 'make check' does, and every black-box suite, against tests/budget.toml
 	$(PYTHON) tests/run.py
+
+sim: ## run the service on a simulated machine that breaks in every way: every plan, and SEEDS seeds
+	$(CARGO) build --locked --profile sim -p millstream-sim --features bugs
+	target/sim/millstream-sim same --seeds 20 --points-every 0
+	target/sim/millstream-sim plans
+	target/sim/millstream-sim bugs
+	target/sim/millstream-sim seeds --seeds $(SEEDS)
 
 crash: ## kill -9 the real server ROUNDS times under load and verify what it kept
 	$(CARGO) build --locked --release -p millstream -p millstream-crash

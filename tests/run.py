@@ -31,6 +31,13 @@ REPORTS = ROOT / "target" / "test-reports"
 SERVER = ROOT / "target" / "release" / "millstream"
 DEAGGREGATE = ROOT / "target" / "release" / "examples" / "deaggregate"
 CRASH_ROUNDS = 20
+# What of the simulation is run every time: about a minute.
+SIM_SHARES = (
+    ("same", "--seeds", "20", "--points-every", "0"),
+    ("plans", "--share", "50"),
+    ("bugs",),
+    ("seeds", "--seeds", "100", "--points-every", "200"),
+)
 # A suite that is still running after this many times its budget hangs: it is ended and counted as failed.
 HANG_FACTOR = 4
 
@@ -215,6 +222,20 @@ def suite_js(runner: Runner) -> Outcome:
     return Outcome(passed=counts.get("pass", 0), failed=failed, skipped=counts.get("skipped", 0))
 
 
+def suite_sim(runner: Runner) -> Outcome:
+    """That equal seeds give equal runs comes first: all else is of use only then."""
+    done = runner.command("cargo", "build", "--locked", "--profile", "sim", "-p", "millstream-sim", "--features", "bugs")
+    if done.status != 0:
+        return Outcome(failed=1, note="did not build")
+    sim = ROOT / "target" / "sim" / "millstream-sim"
+    outcome = Outcome()
+    for share in SIM_SHARES:
+        ok = runner.command(sim, *share).status == 0
+        outcome.passed += ok
+        outcome.failed += not ok
+    return outcome
+
+
 def suite_crash(runner: Runner) -> Outcome:
     rounds = int(os.environ.get("ROUNDS", CRASH_ROUNDS))
     seed = ["--seed", os.environ["SEED"]] if os.environ.get("SEED") else []
@@ -245,6 +266,7 @@ SUITES: dict[str, Callable[[Runner], Outcome]] = {
     "rust-sdk": script_suite("rust-sdk"),
     "java": pytest_suite("java"),
     "field": pytest_suite("field", tools.field),
+    "sim": suite_sim,
     "crash": suite_crash,
 }
 

@@ -6,6 +6,7 @@
 //! is crashed, recovered and verified on a machine of its own: a *crash point*.
 
 pub mod actors;
+pub mod damage;
 pub mod life;
 pub mod model;
 pub mod node;

@@ -26,6 +26,9 @@ enum Command {
         /// In how many orders of things.
         #[arg(long, default_value_t = 1)]
         orders: u64,
+        /// Only one of so many operations.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+        share: u64,
     },
     /// Runs seeds: lives of the service with random clients, faults and crashes.
     Seeds(Seeds),
@@ -68,7 +71,7 @@ struct Seeds {
 fn main() -> ExitCode {
     let passed = match Arguments::parse().command {
         Command::Same(seeds) => same(&seeds),
-        Command::Plans { only, orders } => exhaust(&only, orders),
+        Command::Plans { only, orders, share } => exhaust(&only, orders, share),
         Command::Seeds(seeds) => random(&seeds),
         Command::Replay { seed, points_every } => replay(seed, points_every),
         #[cfg(feature = "bugs")]
@@ -107,11 +110,11 @@ fn same(seeds: &Seeds) -> bool {
     differing.into_inner() == 0
 }
 
-fn exhaust(only: &str, orders: u64) -> bool {
+fn exhaust(only: &str, orders: u64, share: u64) -> bool {
     let mut passed = true;
     for plan in plans::all().into_iter().filter(|plan| plan.name.contains(only)) {
         for order in 0..orders {
-            match plan.exhaust(order) {
+            match plan.exhaust(order, share) {
                 Ok(done) => println!(
                     "{}: {} operations, {} reads: {} crash points ({} in a recovery), {} faults",
                     plan.name, done.operations, done.reads, done.points, done.in_recovery, done.faults

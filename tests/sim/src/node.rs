@@ -8,7 +8,7 @@ use millstream_api::kinesis::{Input, Output, Service};
 use millstream_api::{Context, Error, HangUp, RequestId};
 use millstream_catalog::Catalog;
 use millstream_env::sim::{Actors, Crash, DiskImage, SimEnv};
-use millstream_env::{Clock, Disk, RandomExt};
+use millstream_env::{Clock, ClockState, Disk, RandomExt};
 use millstream_kinesis::{AllowAll, Hooks, Kinesis, KinesisConfig, Limits, NoMeter};
 use millstream_log::Log;
 use millstream_log::segment::{Durability, SegmentConfig, SegmentEngine};
@@ -174,6 +174,12 @@ impl Node {
     #[must_use]
     pub fn now(&self) -> u64 {
         self.machine.env().clock.now()
+    }
+
+    /// Whether retention is paused, since the clock is not trusted.
+    #[must_use]
+    pub fn is_retention_paused(&self) -> bool {
+        self.machine.env().clock.state() != ClockState::Trusted
     }
 
     /// The machine's idea of civil time, ms since the epoch.

@@ -85,27 +85,27 @@ impl Plan {
         }
     }
 
-    /// Runs all there is to run. `seed` draws the order of things and what crashes leave.
+    /// Runs all there is to run, or one of so many of it (`share`). `seed` draws the order of things and what crashes leave.
     ///
     /// # Errors
     /// The first promise that is broken, and where.
-    pub fn exhaust(&self, seed: u64) -> Result<Exhausted, Problem> {
+    pub fn exhaust(&self, seed: u64, share: u64) -> Result<Exhausted, Problem> {
         let at = |what: String| move |problem: Problem| format!("{}, {what}: {problem}", self.name);
-        let script = Script { points_every: 1, ..self.script() };
+        let script = Script { points_every: share, ..self.script() };
         let ways = vec![Crash::Kill, Crash::PowerLoss, Crash::PowerLoss, Crash::PowerLoss];
-        let mut points = Points::new(&self.setup(), ways, 1);
+        let mut points = Points::new(&self.setup(), ways, share);
         let (operations, reads) = self.run(seed, &script, &mut points).map_err(at("crashes".to_owned()))?;
         let mut done =
             Exhausted { operations, reads, points: points.verified, in_recovery: points.in_recovery, faults: 0 };
         let mut none = Points::new(&self.setup(), Vec::new(), 0);
-        for operation in 0..operations {
+        for operation in (seed % share..operations).step_by(share as usize) {
             for fault in [Fault::Fail, Fault::Torn, Fault::Full, Fault::Slow(2_000)] {
                 let script = Script { faults: vec![(operation, fault)], ..self.script() };
                 self.run(seed, &script, &mut none).map_err(at(format!("{fault:?} at operation {operation}")))?;
                 done.faults += 1;
             }
         }
-        for read in 0..reads {
+        for read in (seed % share..reads).step_by(share as usize) {
             for fault in [ReadFault::Fail, ReadFault::Short, ReadFault::Interrupted, ReadFault::Flip] {
                 let script = Script { read_faults: vec![(read, fault)], ..self.script() };
                 self.run(seed, &script, &mut none).map_err(at(format!("{fault:?} at read {read}")))?;

@@ -3,6 +3,7 @@
 use millstream_env::sim::{Crash, SimEnv};
 
 use crate::Problem;
+use crate::damage::damage;
 use crate::life::{Script, live};
 use crate::model::Model;
 use crate::node::{Node, Setup, draw, new_machine};
@@ -81,6 +82,12 @@ pub fn run(asked: Asked) -> Outcome {
                 outcome.problem = Some(problem);
                 model = Model::default();
             }
+        }
+    }
+    if let (Some(machine), None) = (between, crash) {
+        match damage(machine, &setup, &model) {
+            Ok(()) => outcome.points += 1,
+            Err(problem) => outcome.problem = Some(problem),
         }
     }
     outcome.points += points.verified;

@@ -56,7 +56,10 @@ pub fn verify(node: &Node, model: &Model, crash: Option<Crash>) -> Result<Findin
             check_ranges(name, &list)?;
             for shard in &list {
                 let key = (stream, shard.shard_id.clone());
-                let records = read_all(node, name, shard)?;
+                let (records, trouble) = read_all(node, name, shard)?;
+                if let Some(trouble) = trouble {
+                    return Err(trouble);
+                }
                 let mut found = Vec::with_capacity(records.len());
                 for record in &records {
                     let id = model.identify(&key, record)?;
@@ -95,7 +98,11 @@ fn settle(node: &Node) -> Result<(), Problem> {
     Ok(())
 }
 
-fn alone<T>(node: &Node, future: impl Future<Output = T>) -> Result<T, Problem> {
+/// The answer, with nothing else going on.
+///
+/// # Errors
+/// There is none.
+pub fn alone<T>(node: &Node, future: impl Future<Output = T>) -> Result<T, Problem> {
     node.machine.block_on(future).ok_or_else(|| "a call never ends".to_owned())
 }
 
@@ -116,8 +123,11 @@ fn check_ranges(name: &str, list: &[Shard]) -> Result<(), Problem> {
     if whole { Ok(()) } else { Err(format!("the open shards of {name} cover {open:?}")) }
 }
 
-/// What a shard holds, from its oldest record to its end.
-fn read_all(node: &Node, name: &str, shard: &Shard) -> Result<Vec<Record>, Problem> {
+/// What a shard holds, from its oldest record to its end; and, if its reader did not get that far, why.
+///
+/// # Errors
+/// What is wrong with what was served.
+pub fn read_all(node: &Node, name: &str, shard: &Shard) -> Result<(Vec<Record>, Option<String>), Problem> {
     let start = GetShardIteratorInput {
         stream_name: Some(name.into()),
         shard_id: shard.shard_id.as_str().into(),
@@ -127,12 +137,15 @@ fn read_all(node: &Node, name: &str, shard: &Shard) -> Result<Vec<Record>, Probl
     let at = format!("{} of {name}", shard.shard_id);
     let mut iterator = match alone(node, node.call(Input::GetShardIterator(start)))? {
         Ok(Output::GetShardIterator(output)) => output.shard_iterator,
-        Err(e) if e.code == ErrorCode::ResourceNotFoundException => return Ok(Vec::new()),
-        other => return Err(format!("no iterator for {at}: {other:?}")),
+        Err(e) if e.code == ErrorCode::ResourceNotFoundException => return Ok((Vec::new(), None)),
+        other => return Ok((Vec::new(), Some(format!("no iterator for {at}: {other:?}")))),
     };
     let mut records: Vec<Record> = Vec::new();
     while let Some(from) = iterator {
-        let page = alone(node, get_records(node, &from))?.map_err(|e| format!("{at} cannot be read: {e}"))?;
+        let page = match alone(node, get_records(node, &from))? {
+            Ok(page) => page,
+            Err(e) => return Ok((records, Some(format!("{at} cannot be read: {e}")))),
+        };
         let empty = page.records.is_empty();
         for record in page.records {
             if records.last().is_some_and(|last| last.sequence_number >= record.sequence_number) {
@@ -145,12 +158,14 @@ fn read_all(node: &Node, name: &str, shard: &Shard) -> Result<Vec<Record>, Probl
         let open = shard.sequence_number_range.ending_sequence_number.is_none();
         match (&iterator, open) {
             (None, true) => return Err(format!("{at} is open, and its reader was told that it has ended")),
-            (Some(_), _) if at_end && empty && open => return Ok(records),
-            (Some(_), false) if at_end && empty => return Err(format!("{at} is closed, and its reader is not told")),
+            (Some(_), _) if at_end && empty && open => return Ok((records, None)),
+            (Some(_), false) if at_end && empty => {
+                return Ok((records, Some(format!("{at} is closed, and its reader is not told"))));
+            }
             _ => {}
         }
     }
-    Ok(records)
+    Ok((records, None))
 }
 
 /// One page of records.

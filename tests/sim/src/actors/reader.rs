@@ -136,7 +136,8 @@ async fn read(clients: Clients<'_>, at: usize) {
     match answer {
         Ok(output) if same => {
             let at_end = output.millis_behind_latest == Some(0);
-            let page = Page { records: &output.records, at_end, asked, time, now };
+            let paused = clients.node.is_retention_paused();
+            let page = Page { records: &output.records, at_end, asked, time, now, paused };
             let mut model = clients.model.borrow_mut();
             let behind = model.read(&cursor.shard, cursor.behind.as_deref(), &page);
             if let Some(iterator) = output.next_shard_iterator {
@@ -207,7 +208,8 @@ async fn subscribe(clients: Clients<'_>) {
             Some(SubscribeToShardEventStream::SubscribeToShardEvent(event)) => {
                 // An event that was waited for says nothing of what was acknowledged meanwhile.
                 let at_end = event.millis_behind_latest == 0 && time == now;
-                let page = Page { records: &event.records, at_end, asked, time, now };
+                let paused = clients.node.is_retention_paused();
+                let page = Page { records: &event.records, at_end, asked, time, now, paused };
                 behind = clients.model.borrow_mut().read(&key, behind.as_deref(), &page);
             }
         }
