@@ -4,7 +4,7 @@
 mod allocator;
 mod banner;
 mod certs;
-mod check;
+pub mod check;
 mod cli;
 pub mod config;
 mod controls;
@@ -15,6 +15,7 @@ mod metrics;
 mod provision;
 mod serve;
 mod signals;
+pub mod storage;
 mod tls;
 
 use std::io::{self, Write};
