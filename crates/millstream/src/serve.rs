@@ -132,8 +132,12 @@ async fn serve(
     let Opened { kinesis, recorder, certificate, files } = opened;
     let mut stops = Stops::take().map_err(ServeError::Runtime)?;
     let health = {
-        let (kinesis, recorder) = (Arc::clone(&kinesis), recorder.clone());
-        HealthSource { problems: Arc::new(move || kinesis.problems()), metrics: Arc::new(move || recorder.render()) }
+        let (asked, scraped, recorder) = (Arc::clone(&kinesis), Arc::clone(&kinesis), recorder.clone());
+        let metrics = move || {
+            metrics::show_problems(scraped.problems().len());
+            recorder.render()
+        };
+        HealthSource { problems: Arc::new(move || asked.problems()), metrics: Arc::new(metrics) }
     };
     let controls = config.test_controls.then(|| Arc::new(Controls::new(env.clone(), Arc::clone(&kinesis))));
     let service: Arc<dyn Service> = match &controls {
