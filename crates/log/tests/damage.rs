@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_env::sim::{Crash, SimEnv};
+use millstream_env::sim::{Crash, Fault, SimEnv};
 use millstream_env::{Disk, RandomExt};
 use millstream_log::segment::{Durability, SegmentConfig, SegmentEngine, check};
 use millstream_log::{AppendError, Batch, Log, LogId, NotWritten, Read, ReadError, RecordKeys, StreamLog};
@@ -196,7 +196,7 @@ fn a_failed_sync_poisons_the_log_until_the_restart() {
     let (engine, log) = open(&sim, config());
     fill(&sim, &engine, &log, 3);
     // The next operations are the write and the sync of one commit.
-    sim.disk.fail_at(Some(sim.disk.operations() + 1));
+    sim.disk.inject(sim.disk.operations() + 1, Fault::Fail);
     let mut batch = Batch::new();
     batch.push(0, RecordKeys::default(), b"x");
     let failed = sim.block_on(log.append(batch, engine.epoch())).unwrap();
@@ -434,7 +434,7 @@ fn a_failed_sync_in_relaxed_mode_answers_everyone() {
         log.append(batch, engine.epoch())
     };
     // The overdue sync comes first, and fails, while this one waits.
-    sim.disk.fail_at(Some(sim.disk.operations()));
+    sim.disk.inject(sim.disk.operations(), Fault::Fail);
     let failed = sim.block_on(put(b"x")).expect("an answer");
     assert!(failed.is_err(), "{failed:?}");
     assert!(sim.block_on(put(b"y")).expect("an answer").is_err());
