@@ -22,6 +22,7 @@ const SHOWN: usize = 60;
 
 /// Examines all `places` on `threads` threads, each n-th with a repair, and prints what came of it.
 fn run(directory: &Directory, places: &Places, threads: usize, repair_each: usize) {
+    let started = std::time::Instant::now();
     let next = AtomicUsize::new(0);
     let counts: Mutex<BTreeMap<(String, &str, Outcome), usize>> = Mutex::default();
     let bad: Mutex<Vec<String>> = Mutex::default();
@@ -51,6 +52,7 @@ fn run(directory: &Directory, places: &Places, threads: usize, repair_each: usiz
     for ((file, damage, outcome), count) in counts.into_inner().unwrap_or_else(PoisonError::into_inner) {
         println!("{count:8} {file:14} {damage:8} {outcome:?}");
     }
+    println!("{} damages in {:.0?} on {threads} threads", places.len(), started.elapsed());
     let bad = bad.into_inner().unwrap_or_else(PoisonError::into_inner);
     assert!(bad.is_empty(), "{} violations:\n{}", bad.len(), bad.join("\n"));
 }
