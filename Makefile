@@ -8,6 +8,7 @@ PYTHON ?= python3
 CARGO  ?= cargo
 ROUNDS ?= 1000
 SEED   ?=
+STEP   ?= 1
 DATA   ?= data
 # More flags for `millstream serve`.
 RUN_ARGS ?=
@@ -43,7 +44,7 @@ crash: ## kill -9 the real server ROUNDS times under load and verify what it kep
 	target/release/millstream-crash --server target/release/millstream --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 damage: ## flip every byte and cut every file of a small data directory, and see what check and the server make of it
-	$(CARGO) test --locked --release -p millstream-damage -- --ignored --nocapture
+	DAMAGE_STEP=$(STEP) $(CARGO) test --locked --release -p millstream-damage -- --ignored --nocapture
 
 bench: ## figures beside the machine's limits and other emulators, within half an hour; written into docs
 	$(PYTHON) bench/run.py

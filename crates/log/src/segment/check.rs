@@ -220,7 +220,7 @@ fn missing_at_the_beginning(
         });
         shard.floor = newest.max().unwrap_or(shard.floor);
     }
-    // A trim since the newest segment began shows in no header: it drops segments, and says so in a commit.
+    // A trim since the newest segment began shows in no header, but in a commit.
     let trimmed = trims_in(log, headers)?;
     for shard in &mut floors.shards {
         shard.floor = trimmed.get(&shard.shard).copied().unwrap_or(0).max(shard.floor);
@@ -238,7 +238,7 @@ fn trims_in(
     headers: &BTreeMap<u64, (SegmentHeader, u64)>,
 ) -> io::Result<BTreeMap<ShardIndex, Offset>> {
     let mut floors = BTreeMap::new();
-    for (number, (header, start)) in headers {
+    if let Some((number, (header, start))) = headers.iter().next_back() {
         let file = log.env.disk.open(&log.path(*number), OpenMode::Read)?;
         let mut scanner = Scanner::new(&*file, header.salt, *start, file.len()?);
         while let Some(found) = scanner.next()? {
