@@ -143,11 +143,11 @@ impl SimEnv {
         SimEnv::boot(Arc::new(disk), clock, random, trace)
     }
 
-    /// A machine that boots at `wall` ms on what a crash leaves of a disk.
+    /// A machine that boots at `wall` ms on what a crash leaves of a disk. It keeps no trace.
     pub fn on_image(image: &DiskImage, how: Crash, seed: u64, wall: u64) -> SimEnv {
         let random = Arc::new(SimRandom::new(seed));
         let clock = Arc::new(SimClock::new(wall));
-        let trace = Trace::default();
+        let trace = Trace::off();
         let chance = Arc::new(SimRandom::new(!seed));
         let disk = SimDisk::of_image(image, chance, Arc::clone(&clock), trace.clone());
         disk.crash(how, &random);

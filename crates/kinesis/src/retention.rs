@@ -52,6 +52,7 @@ impl Kinesis {
         let longest = stream.limits.retention_hours;
         let address = stream.address.clone();
         let due_ms = self.plan_due_from_now();
+        let horizon = self.horizon(&stream.view().record);
         let planned = self.change(&stream, move |record, _| {
             check_active(record, &address)?;
             let wanted = u32::try_from(hours).unwrap_or(1);
@@ -73,10 +74,10 @@ impl Kinesis {
             if wanted == record.retention_hours {
                 return Ok(());
             }
-            if direction == Direction::Decrease {
-                // What is older is out of reach from now on, not only when the plan ends.
-                record.retention_hours = wanted;
-            }
+            // In force from now on, not only when the plan ends: what is older is out of reach, and what was promised a
+            // longer life must not expire while the server is down. What has expired by now stays expired.
+            record.floor_ms = record.floor_ms.max(horizon);
+            record.retention_hours = wanted;
             record.plan = Some(Plan { due_ms, work: Work::Settings(Setting::Retention(wanted)) });
             record.status = Status::Updating;
             Ok(())

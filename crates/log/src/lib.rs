@@ -6,6 +6,7 @@
 //! conformance suite in `tests/conformance.rs` runs over both.
 
 pub mod batch;
+pub mod bugs;
 pub mod memory;
 pub mod metrics;
 pub mod segment;

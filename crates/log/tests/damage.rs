@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_env::sim::{Crash, Fault, SimEnv};
+use millstream_env::sim::{Crash, Fault, ReadFault, SimEnv};
 use millstream_env::{Disk, RandomExt};
 use millstream_log::segment::{Durability, SegmentConfig, SegmentEngine, check};
 use millstream_log::{AppendError, Batch, Log, LogId, NotWritten, Read, ReadError, RecordKeys, StreamLog};
@@ -467,4 +467,23 @@ fn a_deletion_does_not_hold_up_the_stop() {
     sim.block_on(engine.delete(&id())).unwrap().unwrap();
     sim.block_on(stop).expect("the stop ends");
     drop(log);
+}
+
+#[test]
+fn reads_that_are_short_or_interrupted_go_on() {
+    for fault in [ReadFault::Short, ReadFault::Interrupted] {
+        let sim = SimEnv::new(1);
+        let (engine, log) = open(&sim, config());
+        fill(&sim, &engine, &log, 40);
+        drop((engine, log));
+        let sim = sim.restart(Crash::PowerLoss);
+        // Every read of the recovery and of the readers.
+        (0..10_000).for_each(|number| sim.disk.inject_read(number, fault));
+        let engine = SegmentEngine::open(sim.env(), config()).unwrap();
+        let log = engine.open(&id()).unwrap();
+        for shard in 0..3 {
+            let (offsets, error) = read_all(&sim, &log, shard, 0);
+            assert_eq!((offsets.len(), error), (40, None), "{fault:?}");
+        }
+    }
 }

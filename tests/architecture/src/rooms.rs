@@ -37,6 +37,11 @@ pub const ROOMS: &[(&str, May)] = &[
         "millstream-damage",
         May::Only(&["millstream", "millstream-api", "millstream-env", "millstream-kinesis", "millstream-log"]),
     ),
+    // The simulation drives the service without a network.
+    (
+        "millstream-sim",
+        May::Only(&["millstream-api", "millstream-catalog", "millstream-env", "millstream-kinesis", "millstream-log"]),
+    ),
 ];
 
 /// Every way in which the output of `cargo metadata --no-deps` breaks the table, one sentence each.

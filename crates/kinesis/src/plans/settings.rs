@@ -16,7 +16,7 @@ use crate::warm_throughput::plan_missing_shards;
 /// A setting to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Setting {
-    /// Retention in hours. A shorter one is in force from the request on, a longer one when the plan ends.
+    /// Retention in hours, in force from the request on.
     Retention(u32),
     /// The shard-level metrics that are switched on.
     Monitoring(BTreeSet<Metric>),
@@ -31,11 +31,8 @@ pub enum Setting {
 impl Kinesis {
     pub(super) async fn finish_setting(&self, stream: &Arc<Stream>, setting: &Setting) -> Result<(), PlanError> {
         let horizon = self.horizon(&stream.view().record);
-        if let Setting::Retention(hours) = setting
-            && *hours > stream.view().record.retention_hours
-        {
-            // What has expired under the old retention stays expired: the log's floor says so from now on, and its
-            // shards go with it.
+        if let Setting::Retention(_) = setting {
+            // What has expired stays expired: the log's floor says so from now on as well, and its shards go with it.
             let log = stream.log().ok_or(PlanError::NoLog)?;
             log.trim(horizon, self.log.epoch()).await?;
         }
@@ -49,13 +46,7 @@ impl Kinesis {
             record.status = Status::Active;
             record.plan = None;
             match setting {
-                Setting::Retention(hours) => {
-                    record.drop_expired(horizon);
-                    if hours > record.retention_hours {
-                        record.floor_ms = record.floor_ms.max(horizon);
-                    }
-                    record.retention_hours = hours;
-                }
+                Setting::Retention(_) => record.drop_expired(horizon),
                 Setting::Monitoring(metrics) => record.monitoring = metrics,
                 Setting::Mode(Mode::OnDemand) => {
                     record.mode = Mode::OnDemand;

@@ -83,6 +83,24 @@ fn closed_shards_expire_and_do_not_come_back() {
 }
 
 #[test]
+fn a_longer_retention_is_in_force_before_its_plan_has_ended() {
+    let world = World::new(config());
+    world.create("s", 1);
+    world.pass(500);
+    world.call(split("s", "shardId-000000000000", HALF)).expect("accepted");
+    world.pass(500);
+    world.call(retain_longer("s", 48)).expect("accepted");
+    assert_eq!(world.describe("s").retention_period_hours, 48);
+    // As over a restart that takes its time.
+    world.pass(25 * HOUR);
+    assert_eq!(
+        world.describe("s").shards.len(),
+        3,
+        "the closed shard is not due under the retention that was promised"
+    );
+}
+
+#[test]
 fn monitoring_is_switched_by_name() {
     let world = World::new(at_once());
     world.create("s", 1);

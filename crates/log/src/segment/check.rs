@@ -8,7 +8,7 @@ use millstream_env::{Disk, DiskFile, Env, OpenMode};
 
 use super::epoch::{read_epoch, write_epoch};
 use super::footer::Footer;
-use super::format::{BlockKind, EVERY_SHARD, SegmentHeader, crc32c, decode_floors};
+use super::format::{BlockKind, EVERY_SHARD, SegmentHeader, decode_floors};
 use super::problem::{GivenUp, Problem, Repaired, utc};
 use super::recovery::{Chain, chain, cut_short, footer_of, newest_is_missing, segments_in};
 use super::repair::{repair_segment, replace_lost_segment};
@@ -244,7 +244,7 @@ fn trims_in(
         while let Some(found) = scanner.next()? {
             for (at, block) in found.head.blocks.iter().enumerate().filter(|(_, b)| b.kind == BlockKind::Trim) {
                 let body = scanner.body(&found, at)?;
-                if crc32c(&body) == block.crc {
+                if block.is_sound(&body) {
                     for (shard, floor) in decode_floors(&body) {
                         let known: &mut Offset = floors.entry(shard).or_default();
                         *known = floor.max(*known);
@@ -422,7 +422,7 @@ pub(super) fn damaged_blocks(scanner: &mut Scanner<'_>, found: &Found) -> io::Re
     let mut damaged = Vec::new();
     for (at, block) in found.head.blocks.iter().enumerate() {
         match scanner.body(found, at) {
-            Ok(body) if crc32c(&body) == block.crc => {}
+            Ok(body) if block.is_sound(&body) => {}
             Ok(_) => damaged.push(at),
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => damaged.push(at),
             Err(e) => return Err(e),

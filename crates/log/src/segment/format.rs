@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::bugs::{self, Bug};
 use crate::{LogId, Offset, ShardIndex, TimeMs};
 
 /// Format version written; older ones are read, newer ones refused by name.
@@ -306,6 +307,11 @@ pub(crate) struct BlockEntry {
 }
 
 impl BlockEntry {
+    /// Whether these are the bytes that were written.
+    pub(crate) fn is_sound(&self, body: &[u8]) -> bool {
+        crc32c(body) == self.crc || bugs::is(Bug::IgnoreCrc)
+    }
+
     /// The first offset after the block.
     pub(crate) fn end(&self) -> Offset {
         match self.kind {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use millstream_env::DiskFile;
 
 use super::buffers::Filler;
-use super::format::{BlockEntry, BlockKind, SegmentHeader, crc32c};
+use super::format::{BlockEntry, BlockKind, SegmentHeader};
 use super::scan::{ScanError, Scanner};
 use super::stream::Stream;
 use super::tail::Chunk;
@@ -271,7 +271,7 @@ fn scan_part(shard: ShardIndex, part: &Part, until: Until, scan: &mut Scan<'_>) 
                 BlockKind::Records => {
                     let body = scan.found.room(block.length as usize);
                     scanner.read_body(&found, at, body)?;
-                    if crc32c(body) != block.crc {
+                    if !block.is_sound(body) {
                         let what = format!("shard {shard}: the block at offset {} is damaged", block.first);
                         return Err(ScanError::Damaged(format!("segment {}: {what}", part.number)));
                     }
@@ -475,7 +475,7 @@ fn time_in_part(shard: ShardIndex, time: TimeMs, part: &Part) -> Result<Option<O
                 continue;
             }
             let body: Bytes = scanner.body(&found, at)?;
-            if crc32c(&body) != block.crc {
+            if !block.is_sound(&body) {
                 // The reader that starts here reports it.
                 return Ok(Some(block.first));
             }

@@ -16,13 +16,14 @@ use super::commit::control;
 use super::footer::Footer;
 use super::format::{
     BlockEntry, BlockKind, COMMIT_ALIGN, COMMIT_CLEAN_STOP, COMMIT_RELAXED, CommitHead, EVERY_SHARD, SegmentHeader,
-    align_up, crc32c,
+    align_up,
 };
 use super::index::SparseIndex;
 use super::scan::{Found, ScanError, Scanner, read_footer, read_header};
 use super::state::{Active, Content};
 use super::{FENCE, Shared, segment_name, segment_number};
 use crate::LogId;
+use crate::bugs::{self, Bug};
 
 /// What is found where commit `n` should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,7 +178,7 @@ pub(crate) fn bodies_sound(file: &dyn DiskFile, found: &Found, end: u64) -> io::
     let mut scanner = Scanner::new(file, found.head.salt, found.position, end);
     for (at, block) in found.head.blocks.iter().enumerate() {
         match scanner.body(found, at) {
-            Ok(body) if crc32c(&body) == block.crc => {}
+            Ok(body) if block.is_sound(&body) => {}
             Ok(_) => return Ok(false),
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
             Err(e) => return Err(e),
@@ -200,9 +201,9 @@ fn replay(
             BlockKind::Trim | BlockKind::Descriptor => scanner.body(found, at)?,
             _ => Bytes::new(),
         };
-        if matches!(block.kind, BlockKind::Trim | BlockKind::Descriptor) && crc32c(&body) != block.crc {
+        if matches!(block.kind, BlockKind::Trim | BlockKind::Descriptor) && !block.is_sound(&body) {
             damage.push(format!("commit {}: {:?} block damaged", found.head.number, block.kind));
-        } else {
+        } else if block.kind != BlockKind::Close || !bugs::is(Bug::DropClose) {
             content.apply(block, &body);
         }
     }
@@ -286,7 +287,8 @@ pub(crate) fn recover(shared: &Shared, id: &LogId, dir: &Path) -> Result<Recover
     let mut kept_end = start;
     let mut kept_number = header.first_commit.saturating_sub(1);
     let mut cut = None;
-    for found in &chain.commits {
+    let considered = chain.commits.len().saturating_sub(usize::from(bugs::is(Bug::CutTooMuch)));
+    for found in &chain.commits[..considered] {
         let number = found.head.number;
         let durability = if number <= mark { Durability::Proven } else { Durability::Open };
         // Below the mark bodies are checked when they are read.

@@ -250,16 +250,14 @@ impl SimDisk {
             let last = state.crash_at == Some(number);
             state.crashed |= last;
             let fault = state.faults.remove(&number).filter(|_| !last);
-            let (line, bytes) = what();
-            state.trace.digest(line.as_bytes());
-            if let Some(bytes) = bytes {
-                state.trace.digest(bytes);
-            }
-            state.trace.note(|| {
+            if state.trace.is_on() {
+                let (line, bytes) = what();
+                state.trace.digest(line.as_bytes());
+                state.trace.digest(bytes.map_or(&[], |bytes| bytes));
                 let fate =
                     if last { " and crash".to_owned() } else { fault.map_or(String::new(), |f| format!(" {f:?}")) };
-                format!("operation {number}: {line}{fate}")
-            });
+                state.trace.note(|| format!("operation {number}: {line}{fate}"));
+            }
             let slow = match (fault, &state.clock) {
                 (Some(Fault::Slow(ms)), Some(clock)) => Some((Arc::clone(clock), ms)),
                 _ => None,
