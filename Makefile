@@ -9,13 +9,14 @@ CARGO  ?= cargo
 ROUNDS ?= 1000
 SEEDS  ?= 1000
 SEED   ?=
+STEP   ?= 1
 DATA   ?= data
 # More flags for `millstream serve`.
 RUN_ARGS ?=
 # Set by who takes what `make bench-instructions` counts for the new figures.
 ACCEPT ?=
 
-.PHONY: help run build check test sim crash bench bench-quick bench-full bench-render bench-instructions tools fmt clean-tools
+.PHONY: help run build check test sim crash bench bench-quick bench-full bench-render bench-instructions tools fmt clean-tools damage
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +50,9 @@ sim: ## run the service on a simulated machine that breaks in every way: every p
 crash: ## kill -9 the real server ROUNDS times under load and verify what it kept
 	$(CARGO) build --locked --release -p millstream -p millstream-crash
 	target/release/millstream-crash --server target/release/millstream --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
+damage: ## flip every byte and cut every file of a small data directory, and see what check and the server make of it
+	DAMAGE_STEP=$(STEP) $(CARGO) test --locked --release -p millstream-damage -- --ignored --nocapture
 
 bench: ## figures beside the machine's limits and other emulators, within half an hour; written into docs
 	$(PYTHON) bench/run.py

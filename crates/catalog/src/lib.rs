@@ -46,7 +46,7 @@ impl Catalog {
     /// has it open.
     ///
     /// # Errors
-    /// [`CatalogError::Corrupt`] if the file is damaged beyond what a crash can do, [`CatalogError::DiskFull`],
+    /// [`CatalogError::Corrupt`] if any page of the file is damaged, [`CatalogError::DiskFull`],
     /// [`CatalogError::Unavailable`] if the disk fails.
     pub fn open(env: &Env, path: &Path) -> Result<Arc<Catalog>, CatalogError> {
         let failure = Failure::default();
@@ -165,20 +165,24 @@ fn failed(state: &mut State, error: redb::Error, committing: bool) -> CatalogErr
 fn open(env: &Env, path: &Path, failure: &Failure) -> Result<Database, CatalogError> {
     let backend = Backend::open(env, path, failure.clone())?;
     redb::Builder::new().set_cache_size(CACHE).create_with_backend(backend).map_err(|e| match e {
-        redb::DatabaseError::UpgradeRequired(found) => {
-            CatalogError::Newer { table: "the catalog's file format".to_owned(), found, known: 3 }
-        }
+        redb::DatabaseError::UpgradeRequired(found) => newer_format(found),
         _ if failure.is_full() => CatalogError::DiskFull,
         _ if failure.seen() => CatalogError::Unavailable(e.to_string().into()),
         e => CatalogError::Corrupt { what: path.display().to_string(), why: e.to_string() },
     })
 }
 
-/// Makes durable what the file holds. A killed process may leave in the page cache what it never synced, or what a
-/// failed sync has only marked as clean: it is written anew before anything is built on it. The file is small.
+fn newer_format(found: u8) -> CatalogError {
+    CatalogError::Newer { table: "the catalog's file format".to_owned(), found, known: 3 }
+}
+
+/// Checks every page of what the file holds, and makes it durable. A killed process may leave in the page cache what it never
+/// synced, or what a failed sync has only marked as clean: it is written anew before anything is built on it. The file is
+/// small.
 fn settle(env: &Env, path: &Path) -> Result<(), CatalogError> {
     let unavailable = |e: std::io::Error| CatalogError::from_io(&e);
-    let bytes = env.disk.read_file(path).map_err(unavailable)?;
+    let found = env.disk.read_file(path).map_err(unavailable)?;
+    let (bytes, _) = verify::sound(path, found)?;
     match env.disk.write_file(path, &bytes).map_err(unavailable) {
         Err(CatalogError::DiskFull) => {
             // Without room for a second copy, what was merely not synced is synced where it is.

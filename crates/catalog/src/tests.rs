@@ -272,3 +272,56 @@ fn transactions_run_on_the_pool() {
     let again = machine.block_on(catalog.transact(|tx| tx.insert(&thing("a", 1))));
     assert_eq!(again, Some(Err(CatalogError::Conflict)));
 }
+
+/// A catalog of some records, closed in order, after which one of them was changed once more.
+fn closed(seed: u64) -> SimEnv {
+    let machine = machine(seed);
+    let catalog = Catalog::open(&machine.env(), &path()).expect("opens");
+    for n in 0..20 {
+        put(&catalog, &thing(&format!("{n:05}{}", "x".repeat(200)), n)).expect("a commit");
+    }
+    put(&catalog, &thing("last", 1)).expect("a commit");
+    put(&catalog, &thing("last", 2)).expect("a commit");
+    drop(catalog);
+    machine.restart(Crash::Kill)
+}
+
+#[test]
+fn damage_is_found_before_anything_is_read() {
+    let machine = closed(9);
+    let image = machine.env().disk.read_file(&path()).expect("a file");
+    let whole = all(&Catalog::open(&machine.env(), &path()).expect("opens"));
+    let mut refused = 0;
+    for at in (0..image.len()).step_by(37) {
+        let machine = self::machine(10);
+        let mut damaged = image.clone();
+        damaged[at] ^= 1 << (at % 8);
+        machine.env().disk.write_file(&path(), &damaged).expect("a file");
+        match Catalog::open(&machine.env(), &path()) {
+            Ok(catalog) => assert_eq!(all(&catalog), whole, "byte {at}"),
+            Err(CatalogError::Corrupt { .. } | CatalogError::Newer { .. }) => refused += 1,
+            Err(e) => panic!("byte {at}: {e}"),
+        }
+    }
+    assert!(refused > 20, "{refused}");
+}
+
+#[test]
+fn the_newest_commit_counts_whatever_the_header_says() {
+    let machine = closed(11);
+    // The bit that says which of the two commit slots counts has no checksum.
+    let mut image = machine.env().disk.read_file(&path()).expect("a file");
+    image[9] ^= 1;
+    machine.env().disk.write_file(&path(), &image).expect("a file");
+    let catalog = Catalog::open(&machine.env(), &path()).expect("opens");
+    let last = all(&catalog).into_iter().find(|thing| thing.name == "last").expect("a thing");
+    assert_eq!(last.size, 2);
+    put(&catalog, &thing("more", 3)).expect("a commit");
+}
+
+#[test]
+fn an_empty_file_is_no_new_catalog() {
+    let machine = machine(12);
+    machine.env().disk.write_file(&path(), &[]).expect("a file");
+    assert!(matches!(Catalog::open(&machine.env(), &path()), Err(CatalogError::Corrupt { .. })));
+}

@@ -11,6 +11,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use millstream_env::ServerClock;
+use millstream_log::LogProblem;
 use tokio::sync::{MutexGuard, Notify};
 
 use crate::plans::PlanError;
@@ -120,10 +121,20 @@ impl Kinesis {
 
     /// What is wrong now, for health reports: one line each, empty if all is well.
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = self.log.problems();
+        let streams = self.streams();
+        let of_log = |LogProblem { log, what }: LogProblem| match log {
+            None => what,
+            Some(log) => match streams.by_incarnation(log.incarnation) {
+                Some(stream) => format!("stream {}: {what}", stream.address.arn()),
+                None => format!("log {log}: {what}"),
+            },
+        };
+        let mut problems: Vec<String> = self.log.problems().into_iter().map(of_log).collect();
         problems.extend(self.catalog.problem());
         if let millstream_env::ClockState::Suspect(why) = self.env.clock.state() {
-            problems.push(format!("retention is paused: {why}"));
+            problems.push(format!(
+                "retention is paused: {why}: it goes on when the clock has been steady for a while; if it is wrong, set it right"
+            ));
         }
         let troubles = self.troubles.lock();
         problems.extend(troubles.found.iter().map(|found| found.line.clone()));

@@ -16,7 +16,7 @@ use crate::driver::{Troubles, first_trim_after_start};
 use crate::hooks::Hooks;
 use crate::limits::LimitTable;
 use crate::load::load_histories;
-use crate::rebuild::mismatches;
+use crate::rebuild::{Mismatch, keys_missing, mismatches};
 use crate::service::{Kinesis, KinesisConfig};
 use crate::state::StreamRecord;
 use crate::stream::{Stream, Streams};
@@ -55,6 +55,7 @@ impl Kinesis {
         hooks: Hooks,
     ) -> Result<Arc<Kinesis>, OpenError> {
         start_clock(&env, &catalog, config.virtual_clock)?;
+        let had_keys = env.disk.exists(&config.token_keys);
         let tokens = TokenKeys::load(&env, &config.token_keys)?;
         let (records, accounts) = catalog.transact_blocking(|tx| {
             Ok::<_, CatalogError>((tx.scan::<StreamRecord>(&Key::all())?, tx.scan::<AccountSettings>(&Key::all())?))
@@ -62,7 +63,10 @@ impl Kinesis {
         let mut histories = load_histories(&catalog, &records)?;
         let limits = LimitTable { all: Arc::new(config.limits.clone()), streams: config.stream_limits.clone() };
         let started = env.clock.now();
-        let found = mismatches(&*log, &records);
+        let mut found = mismatches(&*log, &records);
+        if !had_keys && !records.is_empty() {
+            found.push(Mismatch { stream: None, line: keys_missing(&config.token_keys) });
+        }
         let mut streams = Vec::with_capacity(records.len());
         for record in records {
             let first_trim = first_trim_after_start(started, record.incarnation, config.retention_interval);

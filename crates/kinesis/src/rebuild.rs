@@ -1,15 +1,18 @@
 //! The descriptor that a log keeps of its stream, and how a lost catalog is made again from it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::{Catalog, CatalogError, Key};
+use millstream_env::Env;
 use millstream_log::{Log, LogId, ReadError};
 use serde::{Deserialize, Serialize};
 
 use crate::state::{Status, StreamRecord};
 use crate::stream::address_of;
+use crate::token::{KeysError, TokenKeys};
 
 /// Version of the descriptor's form.
 const FORMAT: u32 = 1;
@@ -38,6 +41,44 @@ pub fn compare(log: &dyn Log, catalog: &Catalog) -> Result<Vec<String>, CatalogE
     Ok(mismatches(log, &records).into_iter().map(|mismatch| mismatch.line).collect())
 }
 
+/// What is wrong with the keys of iterators and tokens, whose file is `path`, if anything: they are damaged, or missing though
+/// there are streams. Blocks. For `check`, while nothing is served.
+///
+/// # Errors
+/// The disk's.
+pub fn check_keys(env: &Env, path: &Path, has_streams: bool) -> Result<Option<String>, KeysError> {
+    match TokenKeys::check(env, path) {
+        Ok(true) => Ok(None),
+        Ok(false) => Ok(has_streams.then(|| keys_missing(path))),
+        Err(error @ KeysError::Disk { .. }) => Err(error),
+        Err(error) => Ok(Some(error.to_string())),
+    }
+}
+
+/// Makes new keys at `path`, where there are none: for `check --repair`.
+///
+/// # Errors
+/// The disk's.
+pub fn make_keys(env: &Env, path: &Path) -> Result<(), KeysError> {
+    TokenKeys::load(env, path).map(drop)
+}
+
+pub(crate) fn keys_missing(path: &Path) -> String {
+    format!(
+        "token keys {}: the file was missing: iterators and page tokens that were given out are refused",
+        path.display()
+    )
+}
+
+/// The ARN of every stream, by incarnation. Blocks.
+///
+/// # Errors
+/// [`CatalogError::Corrupt`] or [`CatalogError::Newer`] for a record that cannot be read.
+pub fn arns(catalog: &Catalog) -> Result<BTreeMap<u64, String>, CatalogError> {
+    let records = catalog.transact_blocking(|tx| tx.scan::<StreamRecord>(&Key::all()))?;
+    Ok(records.iter().map(|record| (record.incarnation, address_of(record).arn())).collect())
+}
+
 /// A stream without its log, or a log without its stream.
 #[derive(Debug)]
 pub(crate) struct Mismatch {
@@ -58,12 +99,20 @@ pub(crate) fn mismatches(log: &dyn Log, records: &[StreamRecord]) -> Vec<Mismatc
     let mut found: Vec<Mismatch> = missing
         .map(|record| Mismatch {
             stream: Some(record.incarnation),
-            line: format!("stream {}: its log is missing", address_of(record).arn()),
+            line: format!(
+                "stream {}: its log is missing: put log/streams/{}/{}/{:016x} back, or delete the stream",
+                address_of(record).arn(),
+                record.account,
+                record.region,
+                record.incarnation
+            ),
         })
         .collect();
     for LogId { account, region, incarnation } in &ids {
         if !known.contains(incarnation) {
-            let line = format!("log {incarnation:016x} of account {account} in {region} belongs to no stream");
+            let line = format!(
+                "log {incarnation:016x} of account {account} in {region} belongs to no stream: it is left alone; `millstream check --repair` brings its stream back"
+            );
             found.push(Mismatch { stream: None, line });
         }
     }

@@ -76,8 +76,17 @@ pub trait Log: Send + Sync + 'static {
     /// Ends every open commit, syncs, writes clean-stop markers. Appends after it are refused.
     fn close(&self) -> BoxFuture<'static, ()>;
 
-    /// What is wrong now, for health reports: one line each, empty if all is well.
-    fn problems(&self) -> Vec<String>;
+    /// What is wrong now, for health reports: empty if all is well.
+    fn problems(&self) -> Vec<LogProblem>;
+}
+
+/// Something that is wrong, and what can be done about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogProblem {
+    /// The log; `None` if it concerns all.
+    pub log: Option<LogId>,
+    /// One line.
+    pub what: String,
 }
 
 /// One log. Every call that needs positions waits for the log's recovery.

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 
 use crate::watchers::{Watch, Watchers};
 use crate::{
-    AppendError, Appended, AppendedShard, Batch, BoxFuture, Epoch, Log, LogError, LogId, NotWritten, Offset, Read,
-    ReadError, ReadResult, Record, Records, ShardIndex, ShardPosition, StreamLog, TimeMs,
+    AppendError, Appended, AppendedShard, Batch, BoxFuture, Epoch, Log, LogError, LogId, LogProblem, NotWritten,
+    Offset, Read, ReadError, ReadResult, Record, Records, ShardIndex, ShardPosition, StreamLog, TimeMs,
 };
 
 /// What happens to an append instead of success.
@@ -137,7 +137,7 @@ impl Log for MemoryLog {
         Box::pin(std::future::ready(()))
     }
 
-    fn problems(&self) -> Vec<String> {
+    fn problems(&self) -> Vec<LogProblem> {
         Vec::new()
     }
 }

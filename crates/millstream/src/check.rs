@@ -1,6 +1,8 @@
 //! `millstream check`: reads a data directory that no server has open, reports what is damaged, and repairs it.
 
-use std::io::{self, Write};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,110 +10,216 @@ use std::sync::Arc;
 use millstream_catalog::{Catalog, CatalogError};
 use millstream_env::sim::SimDisk;
 use millstream_env::{Disk, Env};
-use millstream_kinesis::rebuild::{Rebuilt, compare, rebuild};
-use millstream_log::Log;
-use millstream_log::segment::{self, CheckReport, SegmentConfig, SegmentEngine};
+use millstream_kinesis::rebuild::{Rebuilt, arns, check_keys, compare, make_keys, rebuild};
+use millstream_kinesis::token::KeysError;
+use millstream_log::segment::{self, CheckReport, SegmentConfig, SegmentEngine, write_epoch};
+use millstream_log::{Log, LogId};
 
 use crate::data_dir::{DataDir, DataDirError};
 use crate::{IO_THREADS, fail, say};
 
+/// Exit code of a check that found problems, or of a repair that left some.
+const PROBLEMS: u8 = 1;
+/// Exit code of a check that could not be made: the directory is in use, cannot be read, or is none.
+const NOT_CHECKED: u8 = 3;
+
 /// Why a check could not be made.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
-enum CheckError {
+pub enum CheckError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     #[error("{}: cannot be read: {error}", path.display())]
     Disk { path: PathBuf, error: io::Error },
     #[error("{}: {error}", path.display())]
     Catalog { path: PathBuf, error: CatalogError },
-    #[error("the runtime cannot be started: {0}")]
-    Runtime(io::Error),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
 }
 
+/// A line of a check's report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// What was read.
+    Read(String),
+    /// What is wrong, where, and what a repair would give up.
+    Problem(String),
+    /// What a repair has done, and what was given up by it.
+    Repaired(String),
+    /// What a repair could not do.
+    NotRepaired(String),
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Line::Read(line) => write!(f, "{line}"),
+            Line::Problem(line) => write!(f, "problem: {line}"),
+            Line::Repaired(line) => write!(f, "repaired: {line}"),
+            Line::NotRepaired(line) => write!(f, "not repaired: {line}"),
+        }
+    }
+}
+
+/// Takes the lines of a report as they come.
+pub type Report<'a> = &'a mut (dyn FnMut(Line) + Send);
+
 /// Checks the data directory `dir`. Success means that it is sound, or that `repair` made it so.
-pub fn run(dir: &Path, repair: bool) -> ExitCode {
+pub(crate) fn run(dir: &Path, repair: bool) -> ExitCode {
     let env = Env::real(IO_THREADS);
-    match check(&env, dir, repair) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("the runtime cannot be started: {error}"), NOT_CHECKED),
+    };
+    let mut print = |line: Line| say(&format!("{line}\n"));
+    match runtime.block_on(check(&env, dir, repair, &mut print)) {
         Ok(0) => {
             say("sound\n");
             ExitCode::SUCCESS
         }
         Ok(problems) => {
             let what = if repair { "left after the repair" } else { "found; see check --repair" };
-            fail(&format!("{}: {problems} problems {what}", dir.display()), 1)
+            let noun = if problems == 1 { "problem" } else { "problems" };
+            fail(&format!("{}: {problems} {noun} {what}", dir.display()), PROBLEMS)
         }
-        Err(error) => fail(&error.to_string(), 1),
+        Err(error) => fail(&error.to_string(), NOT_CHECKED),
     }
 }
 
-/// Gives how many problems there are (after a repair: that are left).
-fn check(env: &Env, dir: &Path, repair: bool) -> Result<usize, CheckError> {
+/// Checks the data directory `dir`, which no server has open, and with `repair` makes it sound. Gives how many problems there
+/// are; after a repair, how many are left.
+///
+/// # Errors
+/// Why it could not be checked.
+pub async fn check(env: &Env, dir: &Path, repair: bool, report: Report<'_>) -> Result<usize, CheckError> {
     let data = DataDir::open(env, dir)?;
-    let mut problems = logs(env, &data, repair)?;
-    let catalog = catalog_problem(env, &data)?;
+    let catalog = catalog_problem(env, &data, report)?;
+    let names = if catalog.is_none() { names(env, &data)? } else { BTreeMap::new() };
+    let Looked { logs, mut problems } = look(env, &data, &names, repair, report)?;
     if let Some(problem) = &catalog {
-        report("problem", problem);
+        report(Line::Problem(problem.clone()));
+    }
+    let keys = keys_problem(env, &data, logs > 0 || !names.is_empty())?;
+    if let Some(problem) = &keys {
+        report(Line::Problem(problem.clone()));
     }
     if !repair {
-        let apart = if catalog.is_none() { compare_copies(env, &data)? } else { 1 };
+        problems += usize::from(catalog.is_some()) + usize::from(keys.is_some());
+        let apart = if catalog.is_none() { compare_copies(env, &data, report)? } else { 0 };
         return Ok(problems + apart);
     }
     if problems > 0 {
-        say("checking again\n");
-        problems = logs(env, &data, false)?;
+        report(Line::Read("checking again".to_owned()));
+        problems = look(env, &data, &names, false, report)?.problems;
     }
     if catalog.is_some() {
-        set_aside(env, &data.catalog())?;
+        set_aside(env, &data.catalog(), "catalog", report)?;
     }
-    Ok(problems + recover_streams(env, &data)?)
+    if keys.is_some() {
+        set_aside(env, &data.keys(), "token keys' file", report)?;
+        make_keys(env, &data.keys())?;
+        let what = "new token keys are made: iterators and page tokens that were given out are refused";
+        report(Line::Repaired(format!("{}: {what}", data.keys().display())));
+    }
+    Ok(problems + recover_streams(env, &data, report).await?)
 }
 
-fn logs(env: &Env, data: &DataDir, repair: bool) -> Result<usize, CheckError> {
+/// How many logs there are, and problems with them.
+struct Looked {
+    logs: usize,
+    problems: usize,
+}
+
+/// Reads all logs. `names` are the ARNs of their streams, by incarnation.
+fn look(
+    env: &Env,
+    data: &DataDir,
+    names: &BTreeMap<u64, String>,
+    repair: bool,
+    report: Report<'_>,
+) -> Result<Looked, CheckError> {
     let path = data.log();
-    let CheckReport { logs, segments, records, bytes, problems, repairs } =
-        segment::check(env, &path, repair).map_err(|error| CheckError::Disk { path, error })?;
-    say(&format!("{logs} logs, {segments} segments, {records} records of {bytes} bytes\n"));
-    problems.iter().for_each(|line| report("problem", line));
-    repairs.iter().for_each(|line| report("repaired", line));
-    Ok(problems.len())
+    let found = segment::check(env, &path, repair).map_err(|error| CheckError::Disk { path, error })?;
+    let CheckReport { logs, segments, records, bytes, problems, repairs, .. } = found;
+    report(Line::Read(format!("{logs} logs, {segments} segments, {records} records of {bytes} bytes")));
+    let whose = |log: &Option<LogId>| match log {
+        Some(log) => names.get(&log.incarnation).map_or_else(|| format!("log {log}: "), |arn| format!("{arn}: ")),
+        None => String::new(),
+    };
+    let count = problems.len();
+    for problem in problems {
+        report(Line::Problem(format!("{}{problem}", whose(&problem.log))));
+    }
+    for repaired in repairs {
+        report(Line::Repaired(format!("{}{repaired}", whose(&repaired.log))));
+    }
+    Ok(Looked { logs, problems: count })
 }
 
 /// What is wrong with the catalog, if anything.
-fn catalog_problem(env: &Env, data: &DataDir) -> Result<Option<String>, CheckError> {
+fn catalog_problem(env: &Env, data: &DataDir, report: Report<'_>) -> Result<Option<String>, CheckError> {
     let path = data.catalog();
     if !env.disk.exists(&path) {
-        return Ok(Some(format!("{}: there is no catalog", path.display())));
+        // A start that was cut short has made neither a catalog nor a log.
+        let log = data.log().join("streams");
+        let is_new = !env.disk.exists(&log) || env.disk.list(&log).is_ok_and(|entries| entries.is_empty());
+        return Ok((!is_new).then(|| format!("{}: there is no catalog; {BY_REBUILDING}", path.display())));
     }
     match millstream_catalog::verify(env, &path) {
         Ok(tables) => {
             for table in tables {
-                say(&format!("catalog: {} records in {}\n", table.records, table.name));
+                report(Line::Read(format!("catalog: {} records in {}", table.records, table.name)));
             }
             Ok(None)
         }
-        Err(error @ CatalogError::Corrupt { .. }) => Ok(Some(error.to_string())),
+        Err(error @ CatalogError::Corrupt { .. }) => Ok(Some(format!("{error}; {BY_REBUILDING}"))),
         Err(error) => Err(CheckError::Catalog { path, error }),
     }
 }
 
-/// Gives how many streams have no log, and logs no stream. Opening a log engine or a catalog writes to it, so that
-/// copies are opened, on a disk in memory: of the log the directories, which is all that is looked at.
-fn compare_copies(env: &Env, data: &DataDir) -> Result<usize, CheckError> {
+/// What a repair does about a catalog that is lost.
+const BY_REBUILDING: &str = "a repair makes it again from the logs: streams and shards are all there again, tags, consumers, \
+                             policies, retention and modes as they were when a stream's shards last changed";
+
+/// What is wrong with the file of token keys, if anything.
+fn keys_problem(env: &Env, data: &DataDir, has_streams: bool) -> Result<Option<String>, CheckError> {
+    Ok(check_keys(env, &data.keys(), has_streams)?.map(|what| format!("{what}; a repair makes new keys")))
+}
+
+/// A copy of the catalog, on a disk in memory: opening one writes to it.
+fn catalog_copy(env: &Env, data: &DataDir) -> Result<(Env, Arc<Catalog>), CheckError> {
     let copy = Env { disk: Arc::new(SimDisk::new()), ..env.clone() };
-    let of_disk = |path: &Path| {
-        let path = path.to_path_buf();
-        move |error| CheckError::Disk { path, error }
-    };
-    copy_directories(&*env.disk, &*copy.disk, &data.log()).map_err(of_disk(&data.log()))?;
     let path = data.catalog();
-    let image = env.disk.read_file(&path).map_err(of_disk(&path))?;
-    copy.disk.write_file(&path, &image).map_err(of_disk(&path))?;
+    let of_disk = |error| CheckError::Disk { path: path.clone(), error };
+    copy.disk.create_dir_all(data.path()).map_err(of_disk)?;
+    if env.disk.exists(&path) {
+        let image = env.disk.read_file(&path).map_err(of_disk)?;
+        copy.disk.write_file(&path, &image).map_err(of_disk)?;
+    }
     let catalog = Catalog::open(&copy, &path).map_err(|error| CheckError::Catalog { path: path.clone(), error })?;
-    let mut config = SegmentConfig::new(data.log());
-    config.reserve = 0;
-    let log = SegmentEngine::open(copy, config).map_err(of_disk(&data.log()))?;
-    mismatches(&*log, &catalog, &path)
+    Ok((copy, catalog))
+}
+
+/// The ARNs of the catalog's streams, by incarnation.
+fn names(env: &Env, data: &DataDir) -> Result<BTreeMap<u64, String>, CheckError> {
+    let (_copy, catalog) = catalog_copy(env, data)?;
+    arns(&catalog).map_err(|error| CheckError::Catalog { path: data.catalog(), error })
+}
+
+/// Gives how many streams have no log, and logs no stream. Opening a log engine writes to it as well, so that a copy is
+/// opened: of the directories, which are all that is looked at.
+fn compare_copies(env: &Env, data: &DataDir, report: Report<'_>) -> Result<usize, CheckError> {
+    let (copy, catalog) = catalog_copy(env, data)?;
+    let of_disk = |error| CheckError::Disk { path: data.log(), error };
+    copy_directories(&*env.disk, &*copy.disk, &data.log()).map_err(of_disk)?;
+    write_epoch(&copy, &data.log(), 0).map_err(of_disk)?;
+    let log = SegmentEngine::open(copy, engine(data)).map_err(of_disk)?;
+    mismatches(&*log, &catalog, &data.catalog(), report)
+}
+
+/// The log's settings for work on it that is soon over: it takes no space ahead.
+fn engine(data: &DataDir) -> SegmentConfig {
+    SegmentConfig { reserve: 0, ..SegmentConfig::new(data.log()) }
 }
 
 /// Makes the directories that are below `root` on one disk on another one.
@@ -130,20 +238,23 @@ fn copy_directories(from: &dyn Disk, to: &dyn Disk, root: &Path) -> io::Result<(
 }
 
 /// Reports what does not fit together of a log engine and the catalog at `path`, and gives how much that is.
-fn mismatches(log: &dyn Log, catalog: &Catalog, path: &Path) -> Result<usize, CheckError> {
+fn mismatches(log: &dyn Log, catalog: &Catalog, path: &Path, report: Report<'_>) -> Result<usize, CheckError> {
     let lines = compare(log, catalog).map_err(|error| CheckError::Catalog { path: path.to_path_buf(), error })?;
-    lines.iter().for_each(|line| report("problem", line));
-    Ok(lines.len())
+    let found = lines.len();
+    lines.into_iter().for_each(|line| report(Line::Problem(line)));
+    Ok(found)
 }
 
-/// Keeps a damaged catalog beside the new one.
-fn set_aside(env: &Env, path: &Path) -> Result<(), CheckError> {
+/// Keeps a damaged file beside the new one.
+fn set_aside(env: &Env, path: &Path, what: &str, report: Report<'_>) -> Result<(), CheckError> {
     if !env.disk.exists(path) {
         return Ok(());
     }
     let mut number = 1;
     let aside = loop {
-        let candidate = path.with_extension(format!("redb.damaged.{number}"));
+        let mut candidate = path.as_os_str().to_owned();
+        candidate.push(format!(".damaged.{number}"));
+        let candidate = PathBuf::from(candidate);
         if !env.disk.exists(&candidate) {
             break candidate;
         }
@@ -151,38 +262,35 @@ fn set_aside(env: &Env, path: &Path) -> Result<(), CheckError> {
     };
     let moved = env.disk.rename(path, &aside);
     moved.map_err(|error| CheckError::Disk { path: path.to_path_buf(), error })?;
-    report("repaired", &format!("the damaged catalog is kept as {}", aside.display()));
+    report(Line::Repaired(format!("the damaged {what} is kept as {}", aside.display())));
     Ok(())
 }
 
 /// Puts streams whose logs exist into the catalog again. Gives how much of log and catalog still does not fit together.
-fn recover_streams(env: &Env, data: &DataDir) -> Result<usize, CheckError> {
+async fn recover_streams(env: &Env, data: &DataDir, report: Report<'_>) -> Result<usize, CheckError> {
     let path = data.catalog();
     let of_catalog = |error| CheckError::Catalog { path: path.clone(), error };
     let catalog = Catalog::open(env, &path).map_err(of_catalog)?;
-    let engine = SegmentEngine::open(env.clone(), SegmentConfig::new(data.log()));
+    let engine = SegmentEngine::open(env.clone(), engine(data));
     let log: Arc<dyn Log> = engine.map_err(|error| CheckError::Disk { path: data.log(), error })?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CheckError::Runtime)?;
-    let rebuilt = runtime.block_on(rebuild(&log, &catalog)).map_err(of_catalog);
+    let rebuilt = rebuild(&log, &catalog).await.map_err(of_catalog);
     let left = rebuilt.and_then(|rebuilt| {
         for outcome in rebuilt {
-            match outcome {
-                Rebuilt::Stream { arn, .. } => report("repaired", &format!("{arn} is in the catalog again")),
+            report(match outcome {
+                Rebuilt::Stream { arn, .. } => Line::Repaired(format!(
+                    "{arn} is in the catalog again; its tags, consumers, policies, retention and modes are as they were when \
+                     its shards last changed"
+                )),
                 Rebuilt::NameTaken { arn, log } => {
-                    report("not repaired", &format!("log {log} was of {arn}, which another stream is: it stays aside"));
+                    Line::NotRepaired(format!("log {log} was of {arn}, which another stream is: it stays aside"))
                 }
                 Rebuilt::Unreadable { log, why } => {
-                    report("not repaired", &format!("log {log} does not say whose it is: {why}"));
+                    Line::NotRepaired(format!("log {log} does not say whose it is: {why}"))
                 }
-            }
+            });
         }
-        mismatches(&*log, &catalog, &path)
+        mismatches(&*log, &catalog, &path, report)
     });
-    runtime.block_on(log.close());
+    log.close().await;
     left
-}
-
-fn report(kind: &str, line: &str) {
-    // As for all output: nobody reading it is no reason to stop.
-    let _ = writeln!(io::stdout(), "{kind}: {line}");
 }

@@ -21,11 +21,15 @@ pub struct Cli {
 pub enum Command {
     /// Serve until SIGINT or SIGTERM
     Serve(Box<ServeArgs>),
-    /// Read every byte of a data directory and report what is damaged
+    /// Read every byte of a data directory and report what is damaged, where, and what a repair would give up
+    ///
+    /// Ends with status 0 if all is sound, or was made so; 1 if there are problems, or a repair left some; 2 for a mistake on
+    /// the command line; 3 if the directory could not be checked: a server has it open, it cannot be read, or it is none.
     Check {
         /// The data directory; no server may have it open
         dir: PathBuf,
-        /// Replace damaged blocks by holes, rebuild indexes and a lost catalog, and say what is given up
+        /// Replace what is damaged by holes that readers step over, make indexes, a lost catalog and lost keys again, and say
+        /// what was given up. Copy the directory first
         #[arg(long)]
         repair: bool,
     },

@@ -13,6 +13,8 @@ pub const RECORDS_OUT: &str = "millstream_records_out_total";
 pub const BYTES_OUT: &str = "millstream_record_bytes_out_total";
 /// Records and calls turned away by a limit, by reason.
 pub const THROTTLED: &str = "millstream_throttled_total";
+/// How many problems health shows.
+pub const PROBLEMS: &str = "millstream_problems";
 /// Always 1; its labels say which version runs.
 pub const BUILD: &str = "millstream_build_info";
 
@@ -35,6 +37,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_counter!(RECORDS_OUT, "Records given to readers");
     describe_counter!(BYTES_OUT, metrics::Unit::Bytes, "Bytes of data and partition keys given to readers");
     describe_counter!(THROTTLED, "Records and calls turned away by a limit, by reason");
+    describe_gauge!(PROBLEMS, "Problems that /_millstream/health shows; 0 if all is well");
     describe_gauge!(BUILD, "Always 1; the labels say which version runs");
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     // A counter that starts at 0 shows its first increase.
@@ -47,4 +50,9 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         counter!(THROTTLED, "reason" => reason).increment(0);
     }
     Ok(handle)
+}
+
+/// Shows how many problems there are now.
+pub fn show_problems(count: usize) {
+    gauge!(PROBLEMS).set(count as f64);
 }

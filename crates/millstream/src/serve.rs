@@ -7,12 +7,10 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusHandle};
 use millstream_api::kinesis::Service;
-use millstream_catalog::{Catalog, CatalogError};
 use millstream_controls::Controls;
 use millstream_env::{Env, runtime};
-use millstream_kinesis::{AllowAll, Hooks, Kinesis, KinesisConfig, OpenError};
-use millstream_log::Log;
-use millstream_log::segment::{self, SegmentConfig, SegmentEngine};
+use millstream_kinesis::{AllowAll, Hooks, Kinesis, KinesisConfig};
+use millstream_log::segment::{self, SegmentConfig};
 use millstream_server::{BindError, HealthSource, RunError, Server, ServerConfig};
 use tokio::sync::Semaphore;
 
@@ -22,6 +20,7 @@ use crate::data_dir::{self, DataDir, DataDirError};
 use crate::meter::Metrics;
 use crate::provision::{self, ProvisionError};
 use crate::signals::Stops;
+use crate::storage::{self, StorageError};
 use crate::tls::{Certificate, TlsFilesError};
 use crate::{banner, logging, metrics};
 
@@ -44,12 +43,8 @@ const INTERRUPTED: i32 = 130;
 pub enum ServeError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    #[error("{}: the log cannot be opened: {error}", path.display())]
-    Log { path: PathBuf, error: io::Error },
-    #[error("{}: the catalog cannot be opened: {error}; `millstream check --repair` can make it again from the logs", path.display())]
-    Catalog { path: PathBuf, error: CatalogError },
-    #[error("the service cannot be opened: {0}")]
-    Kinesis(#[from] OpenError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     #[error("metrics cannot be recorded: {0}")]
     Metrics(#[from] BuildError),
     #[error("the runtime cannot be started: {0}")]
@@ -118,17 +113,13 @@ fn open(config: &Config, env: &Env, data: &DataDir) -> Result<Arc<Kinesis>, Serv
             engine.reserve = 0;
         }
     }
-    let log: Arc<dyn Log> =
-        SegmentEngine::open(env.clone(), engine).map_err(|error| ServeError::Log { path: data.log(), error })?;
-    let catalog =
-        Catalog::open(env, &data.catalog()).map_err(|error| ServeError::Catalog { path: data.catalog(), error })?;
     let mut settings = KinesisConfig::new(data.keys());
     settings.limits = config.limits.limits();
     settings.stream_limits = config.limits.streams().to_vec();
     settings.transition_delay = config.transition_delay;
     settings.virtual_clock = config.test_controls;
     let hooks = Hooks { authorizer: Arc::new(AllowAll), meter: Arc::new(Metrics::new()) };
-    Ok(Kinesis::open(env.clone(), log, catalog, settings, hooks)?)
+    Ok(storage::open(env, data, engine, settings, hooks)?)
 }
 
 async fn serve(
@@ -141,8 +132,12 @@ async fn serve(
     let Opened { kinesis, recorder, certificate, files } = opened;
     let mut stops = Stops::take().map_err(ServeError::Runtime)?;
     let health = {
-        let (kinesis, recorder) = (Arc::clone(&kinesis), recorder.clone());
-        HealthSource { problems: Arc::new(move || kinesis.problems()), metrics: Arc::new(move || recorder.render()) }
+        let (asked, scraped, recorder) = (Arc::clone(&kinesis), Arc::clone(&kinesis), recorder.clone());
+        let metrics = move || {
+            metrics::show_problems(scraped.problems().len());
+            recorder.render()
+        };
+        HealthSource { problems: Arc::new(move || asked.problems()), metrics: Arc::new(metrics) }
     };
     let controls = config.test_controls.then(|| Arc::new(Controls::new(env.clone(), Arc::clone(&kinesis))));
     let service: Arc<dyn Service> = match &controls {

@@ -101,6 +101,15 @@ impl Server {
         }
     }
 
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
     fn call(&self, operation: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let request = format!(
@@ -189,7 +198,7 @@ fn check_compares_logs_and_catalog() {
     std::fs::write(data.join("catalog.redb"), &before).unwrap();
     let epoch = std::fs::read(data.join("log/epoch")).unwrap();
     let (said, code) = check(&data, &[]);
-    assert!(code == Some(1) && said.contains(" belongs to no stream\n"), "{said}");
+    assert!(code == Some(1) && said.contains(" belongs to no stream: "), "{said}");
     assert_eq!(std::fs::read(data.join("catalog.redb")).unwrap(), before, "a check changes nothing");
     assert_eq!(std::fs::read(data.join("log/epoch")).unwrap(), epoch, "a check changes nothing");
     let (said, code) = check(&data, &["--repair"]);
@@ -247,7 +256,7 @@ fn one_directory_has_one_server() {
     let said = refused(&["--listen", "127.0.0.1:0", "--data-dir", data], 1);
     assert!(said.contains(&pid) && said.contains(data), "{said}");
     let check = run(&["check", data]);
-    assert_eq!(check.status.code(), Some(1));
+    assert_eq!(check.status.code(), Some(3), "it could not be checked");
     assert!(String::from_utf8_lossy(&check.stderr).contains(&pid));
     // A killed server leaves its lock behind for no one.
     drop(server);
@@ -271,7 +280,7 @@ fn directories_it_cannot_use() {
     let said = refused(&["--data-dir", data.to_str().unwrap()], 1);
     assert!(said.contains("needs a version that knows format 2"), "{said}");
     let check = run(&["check", dir.path().join("nowhere").to_str().unwrap()]);
-    assert_eq!(check.status.code(), Some(1));
+    assert_eq!(check.status.code(), Some(3));
 }
 
 #[test]
@@ -362,4 +371,96 @@ fn small_commands() {
     let help = run(&["serve", "--help"]);
     assert!(help.status.success());
     assert!(String::from_utf8(help.stdout).unwrap().contains("--transition-delay"));
+}
+
+/// Starts a server on a new directory, makes a stream of one record, and stops it.
+fn directory_with_a_stream(data: &Path) {
+    let mut server = Server::start(data, &["--transition-delay", "0"]);
+    server.call("CreateStream", "{\"StreamName\":\"orders\",\"ShardCount\":1}");
+    let put = server.call("PutRecord", "{\"StreamName\":\"orders\",\"Data\":\"AAAA\",\"PartitionKey\":\"k\"}");
+    assert!(put.contains("SequenceNumber"), "{put}");
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn check_says_what_is_wrong_where_and_what_a_repair_would_give_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    directory_with_a_stream(&data);
+    let (said, code) = check(&data, &[]);
+    assert_eq!((said.ends_with("sound\n"), code), (true, Some(0)), "{said}");
+    let streams = data.join("log/streams/000000000000/us-east-1");
+    let log = std::fs::read_dir(streams).unwrap().next().unwrap().unwrap().path();
+    let segment = log.join("0000000000000001.seg");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let record = bytes.windows(4).position(|four| four == b"k\0\0\0").unwrap();
+    bytes[record] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+
+    let (said, code) = check(&data, &[]);
+    assert_eq!(code, Some(1));
+    let problem = said.lines().find(|line| line.starts_with("problem: ")).unwrap();
+    for part in [
+        "arn:aws:kinesis:us-east-1:000000000000:stream/orders: ",
+        segment.to_str().unwrap(),
+        " do not match their checksum: records that arrived from 20",
+        "; a repair puts a hole in their place and gives up 1 record of shard 0 (offset 0)",
+    ] {
+        assert!(problem.contains(part), "{part}\n{problem}");
+    }
+    // A server serves what is sound, and health says what is not.
+    let server = Server::start(&data, &[]);
+    let iterator = server.call(
+        "GetShardIterator",
+        "{\"StreamName\":\"orders\",\"ShardId\":\"shardId-000000000000\",\"ShardIteratorType\":\"TRIM_HORIZON\"}",
+    );
+    let iterator = iterator.split('"').nth(3).unwrap();
+    let read = server.call("GetRecords", &format!("{{\"ShardIterator\":\"{iterator}\"}}"));
+    assert!(read.contains("InternalFailure"), "{read}");
+    let health = server.get("/_millstream/health");
+    assert!(health.starts_with("HTTP/1.1 200") && health.contains("\"degraded\""), "{health}");
+    assert!(
+        health.contains("stream/orders: segment 1: shard 0: the block at offset 0 is damaged: stop the"),
+        "{health}"
+    );
+    assert!(server.get("/_millstream/ready").starts_with("HTTP/1.1 200"));
+    assert!(server.get("/_millstream/metrics").contains("\nmillstream_problems 1\n"));
+    drop(server);
+
+    let (said, code) = check(&data, &["--repair"]);
+    let given_up = "rewritten; given up: 1 record of shard 0 (offset 0); the old file is kept as ";
+    assert!(code == Some(0) && said.contains(given_up), "{said}");
+    assert_eq!(check(&data, &[]).1, Some(0));
+}
+
+#[test]
+fn a_missing_catalog_is_not_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    directory_with_a_stream(&data);
+    std::fs::remove_file(data.join("catalog.redb")).unwrap();
+    let said = refused(&["--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()], 1);
+    assert!(said.contains("the catalog is missing, and the logs of 1 streams are there"), "{said}");
+    let (said, code) = check(&data, &["--repair"]);
+    assert!(code == Some(0) && said.contains("stream/orders is in the catalog again"), "{said}");
+    assert!(Server::start(&data, &[]).call("ListStreams", "{}").contains("\"orders\""));
+}
+
+#[test]
+fn a_full_disk_is_said_by_health_and_reads_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    directory_with_a_stream(&data);
+    // More than any disk has.
+    let server = Server::start(&data, &["--min-free", "1000000TiB"]);
+    let put = server.call("PutRecord", "{\"StreamName\":\"orders\",\"Data\":\"AAAA\",\"PartitionKey\":\"k\"}");
+    assert!(put.starts_with("HTTP/1.1 500") && put.contains("InternalFailure"), "{put}");
+    let health = server.get("/_millstream/health");
+    assert!(health.starts_with("HTTP/1.1 200") && health.contains("\"degraded\""), "{health}");
+    assert!(health.contains("the disk is full (") && health.contains("delete streams"), "{health}");
+    // It takes requests: consumers catch up, and whoever frees space must be let in.
+    assert!(server.get("/_millstream/ready").starts_with("HTTP/1.1 200"));
+    assert!(server.call("ListStreams", "{}").contains("\"orders\""));
+    assert!(server.call("DeleteStream", "{\"StreamName\":\"orders\"}").starts_with("HTTP/1.1 200"));
 }

@@ -32,6 +32,11 @@ pub const ROOMS: &[(&str, May)] = &[
     ("millstream-harness", May::Only(&[])),
     ("millstream-crash", May::Only(&["millstream-harness"])),
     ("millstream-bench", May::Only(&["millstream-harness"])),
+    // But for this one, which damages what is on the disk and opens it as the binary does.
+    (
+        "millstream-damage",
+        May::Only(&["millstream", "millstream-api", "millstream-env", "millstream-kinesis", "millstream-log"]),
+    ),
     // The simulation drives the service without a network.
     (
         "millstream-sim",

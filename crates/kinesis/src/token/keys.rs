@@ -1,6 +1,8 @@
 //! The keys that seal tokens: a file of their own, mode 0600, kept over restarts.
 //!
-//! The file is text: the line `millstream token keys 1`, then a line per key, oldest first: id, blank, 64 hexadecimal digits.
+//! The file is text: the line `millstream token keys 2`, then a line per key, oldest first: id, blank, 64 hexadecimal digits;
+//! then `md5 ` and the 32 digits of the MD5 of all lines before: a damaged key would make every token malformed. A file of
+//! version 1 has no such line, and is brought to the present form when it is loaded.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,12 +12,17 @@ use arc_swap::ArcSwap;
 use base64_simd::STANDARD;
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Key, Tag, XChaCha20Poly1305, XNonce};
+use md5::{Digest as _, Md5};
 use millstream_env::{Disk, Env, Random};
 use parking_lot::Mutex;
 
 use super::{HEADER, MAGIC, NONCE, PADDED_TO, SHORTEST, TAG, TokenError};
 
-const FIRST_LINE: &str = "millstream token keys 1";
+const FIRST_LINE: &str = "millstream token keys 2";
+/// That of a file without a checksum.
+const FIRST_LINE_UNCHECKED: &str = "millstream token keys 1";
+/// What the last line begins with.
+const CHECKSUM: &str = "md5 ";
 
 /// Rotation keeps this many keys; tokens under older ones are malformed from then on.
 const KEPT: usize = 8;
@@ -66,6 +73,15 @@ pub enum KeysError {
         /// The line, from 1.
         line: usize,
     },
+    /// The file was changed since it was written.
+    #[error(
+        "token keys {path}: the file does not match its checksum; put a copy of it back, or let `millstream check --repair` make \
+         new keys: iterators and page tokens that were given out are then refused"
+    )]
+    Checksum {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl TokenKeys {
@@ -76,13 +92,29 @@ impl TokenKeys {
     pub fn load(env: &Env, path: &Path) -> Result<TokenKeys, KeysError> {
         let file = KeyFile { disk: Arc::clone(&env.disk), path: path.to_owned(), rotating: Mutex::new(()) };
         let keys = if env.disk.exists(path) {
-            file.read()?
+            let (keys, is_checked) = file.read()?;
+            if !is_checked && let Err(error) = file.write(&keys) {
+                tracing::warn!("{error}: the file stays as it is, without a checksum");
+            }
+            keys
         } else {
             let keys = KeySet::first(&*env.random);
             file.write(&keys)?;
             keys
         };
         Ok(TokenKeys { keys: ArcSwap::from_pointee(keys), random: Arc::clone(&env.random), file })
+    }
+
+    /// Whether there are sound keys at `path`; false if there is no file. Changes nothing. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The disk's, or what is wrong with the file.
+    pub fn check(env: &Env, path: &Path) -> Result<bool, KeysError> {
+        let file = KeyFile { disk: Arc::clone(&env.disk), path: path.to_owned(), rotating: Mutex::new(()) };
+        if !env.disk.exists(path) {
+            return Ok(false);
+        }
+        file.read().map(|_| true)
     }
 
     /// Seals with a new key from now on. Tokens under the last few keys stay good. Blocks on the disk.
@@ -182,20 +214,34 @@ impl TokenKey {
 }
 
 impl KeyFile {
-    fn read(&self) -> Result<KeySet, KeysError> {
+    /// The keys, and whether they have a checksum.
+    fn read(&self) -> Result<(KeySet, bool), KeysError> {
         let bytes = self.disk.read_file(&self.path).map_err(|source| self.disk_error(source))?;
         let text = String::from_utf8_lossy(&bytes);
         let bad = |line: usize| KeysError::Content { path: self.path.clone(), line };
-        let mut lines = text.lines();
-        if lines.next() != Some(FIRST_LINE) {
-            return Err(bad(1));
-        }
+        let is_checked = match text.lines().next() {
+            Some(FIRST_LINE) => true,
+            Some(FIRST_LINE_UNCHECKED) => false,
+            _ => return Err(bad(1)),
+        };
+        let text = match text.strip_suffix('\n').and_then(|text| text.rsplit_once('\n')) {
+            Some((keys, last)) if is_checked => {
+                let keys = format!("{keys}\n");
+                if last != checksum(&keys) {
+                    return Err(KeysError::Checksum { path: self.path.clone() });
+                }
+                keys
+            }
+            None if is_checked => return Err(KeysError::Checksum { path: self.path.clone() }),
+            _ => text.into_owned(),
+        };
+        let lines = text.lines().skip(1);
         let mut older = Vec::new();
         for (n, line) in lines.enumerate() {
             older.push(parse_key(line).ok_or_else(|| bad(n + 2))?);
         }
         let newest = older.pop().ok_or_else(|| bad(2))?;
-        Ok(KeySet { newest, older })
+        Ok((KeySet { newest, older }, is_checked))
     }
 
     fn write(&self, keys: &KeySet) -> Result<(), KeysError> {
@@ -207,12 +253,19 @@ impl KeyFile {
             }
             text.push('\n');
         }
+        text = format!("{text}{}\n", checksum(&text));
         self.disk.write_file(&self.path, text.as_bytes()).map_err(|source| self.disk_error(source))
     }
 
     fn disk_error(&self, source: io::Error) -> KeysError {
         KeysError::Disk { path: self.path.clone(), source }
     }
+}
+
+/// The line that ends the file.
+fn checksum(lines: &str) -> String {
+    let digits: String = Md5::digest(lines).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{CHECKSUM}{digits}")
 }
 
 fn parse_key(line: &str) -> Option<TokenKey> {

@@ -142,7 +142,7 @@ fn a_file_of_something_else_is_refused() {
     let path = Path::new("/data/token-keys");
     for (content, bad_line) in [
         ("", 1),
-        ("millstream token keys 2\n", 1),
+        ("millstream token keys 3\n", 1),
         ("millstream token keys 1\n", 2),
         ("millstream token keys 1\n1 abcd\n", 2),
         (&format!("millstream token keys 1\n1 {}\nx {}\n", "a1".repeat(32), "a1".repeat(32)), 3),
@@ -155,6 +155,38 @@ fn a_file_of_something_else_is_refused() {
             other => panic!("{content}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn a_changed_key_is_noticed() {
+    let path = Path::new("/data/token-keys");
+    let sim = SimEnv::new(1);
+    sim.env().disk.create_dir_all(Path::new("/data")).unwrap();
+    TokenKeys::load(&sim.env(), path).unwrap().rotate().unwrap();
+    let whole = sim.env().disk.read_file(path).unwrap();
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        sim.env().disk.write_file(path, &damaged).unwrap();
+        TokenKeys::load(&sim.env(), path).expect_err("refused");
+        sim.env().disk.write_file(path, &whole[..at]).unwrap();
+        TokenKeys::load(&sim.env(), path).expect_err("refused");
+    }
+}
+
+#[test]
+fn a_file_without_a_checksum_gets_one() {
+    let path = Path::new("/data/token-keys");
+    let sim = SimEnv::new(1);
+    sim.env().disk.create_dir_all(Path::new("/data")).unwrap();
+    let old = TokenKeys::load(&sim.env(), path).unwrap();
+    let text = String::from_utf8(sim.env().disk.read_file(path).unwrap()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let first = format!("millstream token keys 1\n{}\n", lines[1]);
+    sim.env().disk.write_file(path, first.as_bytes()).unwrap();
+    let keys = TokenKeys::load(&sim.env(), path).unwrap();
+    assert!(ShardIterator::open(&iterator("s").seal(&old), &keys, NOW).is_ok());
+    assert_eq!(sim.env().disk.read_file(path).unwrap(), text.as_bytes());
 }
 
 proptest! {

@@ -114,6 +114,8 @@ pub(crate) struct SegmentHeader {
     /// Sorted by shard.
     pub(crate) shards: Vec<ShardStart>,
     pub(crate) descriptor: Bytes,
+    /// How long the file was made for commits to go there: until it is sealed it is never shorter. 0 if it is not known.
+    pub(crate) capacity: u64,
 }
 
 const SHARD_START: usize = 40;
@@ -139,6 +141,9 @@ impl SegmentHeader {
         }
         body.extend_from_slice(&(self.descriptor.len() as u32).to_le_bytes());
         body.extend_from_slice(&self.descriptor);
+        if self.capacity > 0 {
+            body.extend_from_slice(&self.capacity.to_le_bytes());
+        }
 
         let length = align_up((SEGMENT_FIXED + body.len()) as u64, SEGMENT_ALIGN) as usize;
         let mut out = Vec::with_capacity(length);
@@ -207,6 +212,7 @@ impl SegmentHeader {
             base: 0,
             shards: Vec::new(),
             descriptor: Bytes::new(),
+            capacity: 0,
         };
         header.decode_body(body).ok_or_else(short)?;
         Ok(header)
@@ -229,6 +235,8 @@ impl SegmentHeader {
         }
         let n = r.u32()? as usize;
         self.descriptor = Bytes::copy_from_slice(r.bytes(n)?);
+        // The first ones had nothing behind the descriptor.
+        self.capacity = r.u64().unwrap_or(0);
         Some(())
     }
 

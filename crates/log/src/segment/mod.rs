@@ -9,12 +9,14 @@
 mod buffers;
 mod check;
 mod commit;
+mod epoch;
 mod files;
 mod footer;
 mod format;
 mod handle;
 mod index;
 mod meta;
+mod problem;
 mod read;
 mod recovery;
 mod regroup;
@@ -40,12 +42,14 @@ use millstream_env::{Env, RandomExt};
 use parking_lot::{Mutex, RwLock};
 
 pub use check::{CheckReport, check};
+pub use epoch::write_epoch;
+pub use problem::{GivenUp, Problem, Repaired};
 
 use crate::metrics::{LOG_STATE, LOGS, Meters};
-use crate::{BoxFuture, Epoch, Log, LogError, LogId, StreamLog};
+use crate::{BoxFuture, Epoch, Log, LogError, LogId, LogProblem, StreamLog};
 use buffers::Buffers;
 use files::FileCache;
-use format::{SegmentHeader, crc32c};
+use format::SegmentHeader;
 use handle::Handle;
 use meta::MetaCache;
 use space::Space;
@@ -143,7 +147,8 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// The header of a log's segment `number`, begun now, whose first commit is `first_commit`.
+    /// The header of a log's segment `number`, begun now, whose first commit is `first_commit`. Who makes the file sets its
+    /// capacity.
     pub(crate) fn new_header(&self, id: &LogId, content: &Content, number: u64, first_commit: u64) -> SegmentHeader {
         SegmentHeader {
             id: id.clone(),
@@ -157,6 +162,7 @@ impl Shared {
             base: content.base,
             shards: content.starts(),
             descriptor: content.descriptor.clone(),
+            capacity: u64::MAX,
         }
     }
 }
@@ -203,7 +209,7 @@ impl SegmentEngine {
         if let Some(parent) = config.dir.parent() {
             disk.sync_dir(parent)?;
         }
-        let epoch = raise_epoch(&env, &config)?;
+        let epoch = epoch::raise_epoch(&env, &config.dir, &streams_dir)?;
         let space = Space::open(&env, &config);
         let shared = Arc::new(Shared {
             files: FileCache::new(Arc::clone(&env.disk), config.open_files),
@@ -252,7 +258,9 @@ impl SegmentEngine {
                         }
                         _ => {
                             let stray = region_dir.join(&stream.name);
-                            self.strays.lock().push(format!("{} is not a stream's directory", stray.display()));
+                            self.strays
+                                .lock()
+                                .push(format!("{} is not a stream's directory: move it away", stray.display()));
                         }
                     }
                 }
@@ -271,34 +279,6 @@ impl SegmentEngine {
 pub(crate) fn stream_dir(config: &SegmentConfig, id: &LogId) -> PathBuf {
     let streams = config.dir.join("streams");
     streams.join(&*id.account).join(&*id.region).join(format!("{:016x}", id.incarnation))
-}
-
-/// Reads the epoch file, writes the next epoch and returns it.
-fn raise_epoch(env: &Env, config: &SegmentConfig) -> io::Result<u64> {
-    let path = config.dir.join("epoch");
-    let last = match env.disk.read_file(&path) {
-        Ok(bytes) => {
-            let epoch = bytes.get(..8).and_then(|b| Some(u64::from_le_bytes(b.try_into().ok()?)));
-            let crc = bytes.get(8..12).and_then(|b| Some(u32::from_le_bytes(b.try_into().ok()?)));
-            match (epoch, crc) {
-                (Some(epoch), Some(crc)) if crc == crc32c(&epoch.to_le_bytes()) => epoch,
-                _ => return Err(io::Error::other(format!("{} is damaged", path.display()))),
-            }
-        }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
-        Err(e) => return Err(e),
-    };
-    let epoch = last + 1;
-    let mut bytes = epoch.to_le_bytes().to_vec();
-    bytes.extend_from_slice(&crc32c(&epoch.to_le_bytes()).to_le_bytes());
-    match env.disk.write_file(&path, &bytes) {
-        // A full disk must not keep the server from starting: what frees space is done by the server.
-        Err(e) if space::is_full_error(&e) && env.disk.remove_file(&config.dir.join("reserve")).is_ok() => {
-            env.disk.write_file(&path, &bytes)?;
-        }
-        other => other?,
-    }
-    Ok(epoch)
 }
 
 impl Log for SegmentEngine {
@@ -403,9 +383,9 @@ impl Log for SegmentEngine {
         })
     }
 
-    fn problems(&self) -> Vec<String> {
-        let mut problems = self.strays.lock().clone();
-        problems.extend(self.shared.space.problem());
+    fn problems(&self) -> Vec<LogProblem> {
+        let shared = self.strays.lock().clone().into_iter().chain(self.shared.space.problem());
+        let mut problems: Vec<LogProblem> = shared.map(|what| LogProblem { log: None, what }).collect();
         let streams: Vec<Arc<Stream>> = self.streams.read().values().cloned().collect();
         problems.extend(streams.iter().flat_map(|s| s.problems()));
         problems

@@ -162,6 +162,17 @@ pub(crate) fn chain(
     }
 }
 
+/// A segment gets its footer when the one that follows it is durable: a newest one that has a footer is not the newest.
+pub(crate) fn newest_is_missing(last: u64, next_commit: u64) -> String {
+    let next = segment_name(last + 1);
+    format!("segment {} is missing: segment {last} is sealed, commits from {next_commit} on were in {next}", last + 1)
+}
+
+/// A segment that is written to has the length with which it was made.
+pub(crate) fn cut_short(number: u64, length: u64, capacity: u64) -> String {
+    format!("segment {number} is cut short: it has {length} of its {capacity} bytes")
+}
+
 /// Whether every body of a commit matches its CRC.
 pub(crate) fn bodies_sound(file: &dyn DiskFile, found: &Found, end: u64) -> io::Result<bool> {
     let mut scanner = Scanner::new(file, found.head.salt, found.position, end);
@@ -250,11 +261,24 @@ pub(crate) fn recover(shared: &Shared, id: &LogId, dir: &Path) -> Result<Recover
     }
     let mut damage = seal_unfinished(disk, dir, &segments, header.first_commit)?;
 
+    if let Some(footer) = read_footer(&*file, header.salt)? {
+        return Err(ScanError::Damaged(newest_is_missing(last, footer.next_commit)));
+    }
     let end = file.len()?;
-    let sealed = read_footer(&*file, header.salt)?;
-    let end = sealed.as_ref().map_or(end, |f| f.end);
-    let chain = chain(&*file, &header, start, end, sealed.as_ref().map(|f| f.next_commit))?;
+    let chain = chain(&*file, &header, start, end, None)?;
     let mark = chain.mark;
+    let newest_epoch = chain.commits.last().map_or(header.epoch, |f| f.head.epoch);
+    if newest_epoch > shared.epoch {
+        // What would be written now would not count after the next start.
+        let epoch = shared.epoch;
+        let what =
+            format!("segment {last} is of epoch {newest_epoch}, and this is epoch {epoch}: the epoch's file is old");
+        return Err(ScanError::Damaged(what));
+    }
+    let is_cut_short = end < header.capacity;
+    if is_cut_short {
+        damage.push(cut_short(last, end, header.capacity));
+    }
 
     // What is kept, and what of it has to be written anew.
     let mut content = Content::from_header(&header);
@@ -298,14 +322,15 @@ pub(crate) fn recover(shared: &Shared, id: &LogId, dir: &Path) -> Result<Recover
         tracing::warn!(log = %id, segment = last, commit = number, "cut a torn commit that was never acknowledged");
     }
     // Relaxed mode syncs the first commit of a process: without one nothing was acknowledged.
-    let lost_relaxed = chain.relaxed && !chain.clean_stop && sealed.is_none();
+    let lost_relaxed = chain.relaxed && !chain.clean_stop;
     let mut kept = content.clone();
     for (entry, body) in &rewrite {
         kept.apply(entry, body);
     }
-    let fences = fences(&kept, &chain, lost_relaxed, shared.env.clock.now());
+    let damaged_to = if is_cut_short { Some(u64::MAX) } else { chain.missing.last().map(|(_, to)| *to) };
+    let fences = fences(&kept, &chain, damaged_to, lost_relaxed, shared.env.clock.now());
 
-    if rewrite.is_empty() && fences.is_empty() && sealed.is_none() {
+    if rewrite.is_empty() && fences.is_empty() {
         let capacity = file.len()?;
         let has_records = !index.is_empty();
         let header = Arc::new(header);
@@ -327,7 +352,7 @@ pub(crate) fn recover(shared: &Shared, id: &LogId, dir: &Path) -> Result<Recover
     entries.extend(fences.into_iter().map(|f| (f, Bytes::new())));
     let first_commit = kept_number.max(mark) + 1;
     let number = last + 1;
-    let new = shared.new_header(id, &content, number, first_commit);
+    let mut new = shared.new_header(id, &content, number, first_commit);
     let head = CommitHead {
         number: first_commit,
         salt: new.salt,
@@ -337,25 +362,24 @@ pub(crate) fn recover(shared: &Shared, id: &LogId, dir: &Path) -> Result<Recover
         flags: if new.relaxed { COMMIT_RELAXED } else { 0 },
         blocks: entries.iter().map(|(e, _)| *e).collect(),
     };
+    let commit_at = new.encode().len() as u64;
+    let commit_end = align_up(commit_at + head.total(), COMMIT_ALIGN);
+    let capacity = (commit_end + shared.config.segment_min).max(shared.config.segment_min);
+    new.capacity = capacity;
     let header_bytes = new.encode();
     let head_bytes = head.encode();
-    let commit_at = header_bytes.len() as u64;
-    let commit_end = align_up(commit_at + head.total(), COMMIT_ALIGN);
     let mut parts = vec![IoSlice::new(&header_bytes), IoSlice::new(&head_bytes)];
     parts.extend(entries.iter().map(|(_, body)| IoSlice::new(body)));
     let temporary = dir.join("recovery.tmp");
     let new_file = disk.open(&temporary, OpenMode::CreateNew)?;
-    let capacity = (commit_end + shared.config.segment_min).max(shared.config.segment_min);
     new_file.allocate(capacity)?;
     new_file.write_all_at(&parts, 0)?;
     new_file.sync_data()?;
     disk.rename(&temporary, &dir.join(segment_name(number)))?;
     disk.sync_dir(dir)?;
-    if sealed.is_none() {
-        let footer =
-            Footer { next_commit: first_commit, end: kept_end, index: index.entries(), sorted: !index.is_scattered() };
-        write_footer(&*file, &footer, header.salt)?;
-    }
+    let footer =
+        Footer { next_commit: first_commit, end: kept_end, index: index.entries(), sorted: !index.is_scattered() };
+    write_footer(&*file, &footer, header.salt)?;
     for (entry, body) in &entries {
         content.apply(entry, body);
     }
@@ -371,12 +395,12 @@ pub(crate) fn recover(shared: &Shared, id: &LogId, dir: &Path) -> Result<Recover
 }
 
 /// The jumps that keep offsets from being used twice: all shards after relaxed mode lost its tail, and after damage
-/// whose extent is unknown. In the latter case one offset is left open before the jump, so that readers see the damage
+/// whose extent is unknown, behind which there are sound commits from `damaged_to` on. In the latter case one offset is left open before the jump, so that readers see the damage
 /// and do not step over it.
-fn fences(content: &Content, chain: &Chain, lost_relaxed: bool, now: u64) -> Vec<BlockEntry> {
+fn fences(content: &Content, chain: &Chain, damaged_to: Option<u64>, lost_relaxed: bool, now: u64) -> Vec<BlockEntry> {
     // Shards whose only records were lost are not known at all.
     let unknown = control(BlockKind::Fence, EVERY_SHARD, content.base, content.base + FENCE, now);
-    let Some(&(_, damaged_to)) = chain.missing.last() else {
+    let Some(damaged_to) = damaged_to else {
         if !lost_relaxed {
             return Vec::new();
         }

@@ -65,6 +65,9 @@ impl Spare {
     }
 }
 
+/// What is to be done about a full disk.
+const FREE: &str = "delete streams, shorten their retention, or give the disk more room";
+
 /// The engine's view of the disk.
 pub(crate) struct Space {
     full: AtomicBool,
@@ -174,7 +177,7 @@ impl Space {
 
     pub(crate) fn problem(&self) -> Option<String> {
         let free = self.free.load(Ordering::Relaxed);
-        self.is_full().then(|| format!("too little disk space ({free} bytes free): puts are refused"))
+        self.is_full().then(|| format!("the disk is full ({free} bytes free): puts are refused, and go on by themselves when there is space; {FREE}"))
     }
 }
 
@@ -385,13 +388,13 @@ pub(crate) fn create_files(stream: &Stream, descriptor: Bytes) -> io::Result<()>
     disk.create_dir_all(&stream.dir)?;
     if segments_in(&**disk, &stream.dir)?.is_empty() {
         let content = Content { descriptor, ..Content::default() };
-        let header = shared.new_header(&stream.id, &content, 1, 1);
+        let mut header = shared.new_header(&stream.id, &content, 1, 1);
+        header.capacity = shared.config.segment_min.max(header.encode().len() as u64 * 2);
         let bytes = header.encode();
         let temporary = stream.dir.join("next.tmp");
         let file = create_anew(&**disk, &temporary)?;
-        let size = shared.config.segment_min.max(bytes.len() as u64 * 2);
-        file.allocate(size)?;
-        let zeros = vec![0; size as usize - bytes.len()];
+        file.allocate(header.capacity)?;
+        let zeros = vec![0; header.capacity as usize - bytes.len()];
         file.write_all_at(&[IoSlice::new(&bytes), IoSlice::new(&zeros)], 0)?;
         if shared.config.durability != Durability::None {
             file.sync_data()?;

@@ -25,11 +25,15 @@ use super::{Durability, Shared, segment_name, space, stream_dir, writer};
 use crate::metrics::RECOVERIES;
 use crate::watchers::Watchers;
 use crate::{
-    AppendError, Appended, Batch, BoxFuture, Epoch, LogError, LogId, NotWritten, ReadError, ShardIndex, TimeMs,
+    AppendError, Appended, Batch, BoxFuture, Epoch, LogError, LogId, LogProblem, NotWritten, ReadError, ShardIndex,
+    TimeMs,
 };
 
 /// How long a log is quiet before it gets a marker.
 const IDLE: Duration = Duration::from_millis(500);
+
+/// What is to be done about damage.
+const REPAIR: &str = "stop the server, copy the data directory, and run `millstream check`";
 
 /// One log of the engine.
 pub(crate) struct Stream {
@@ -205,7 +209,7 @@ impl Stream {
                 let outcome = if recovered.damage.is_empty() { "whole" } else { "damaged" };
                 counter!(RECOVERIES, "outcome" => outcome).increment(1);
                 for damage in &recovered.damage {
-                    tracing::error!(log = %self.id, "{damage}; run `millstream check --repair` when stopped");
+                    tracing::error!(log = %self.id, "{damage}: {REPAIR}");
                 }
                 Life::Open(Box::new(OpenLog::new(recovered, self.shared.env.clock.monotonic())))
             }
@@ -491,22 +495,23 @@ impl Stream {
         })
     }
 
-    pub(crate) fn problems(&self) -> Vec<String> {
-        match &*self.state.lock() {
+    pub(crate) fn problems(&self) -> Vec<LogProblem> {
+        let lines: Vec<String> = match &*self.state.lock() {
             Life::Open(log) => {
-                let poisoned = log.poisoned.iter().map(|why| format!("log {}: writes refused: {why}", self.id));
-                poisoned.chain(log.damage.iter().map(|d| format!("log {}: {d}", self.id))).collect()
+                let poisoned = log.poisoned.iter().map(|why| format!("puts are refused, reads go on: {why}"));
+                poisoned.chain(log.damage.iter().map(|what| format!("{what}: {REPAIR}"))).collect()
             }
-            Life::Unavailable(why) => vec![format!("log {}: unavailable: {why}", self.id)],
+            Life::Unavailable(why) => vec![format!("puts and reads are refused: {why}: {REPAIR}")],
             Life::Cold | Life::Opening | Life::Deleted => Vec::new(),
-        }
+        };
+        lines.into_iter().map(|what| LogProblem { log: Some(self.id.clone()), what }).collect()
     }
 
     /// Reports damage met by a read, once.
     pub(crate) fn report_damage(&self, what: &str) {
         self.if_open(|log| {
             if !log.damage.iter().any(|d| d == what) && log.damage.len() < 100 {
-                tracing::error!(log = %self.id, "{what}; run `millstream check --repair` when stopped");
+                tracing::error!(log = %self.id, "{what}: {REPAIR}");
                 log.damage.push(what.to_owned());
             }
         });

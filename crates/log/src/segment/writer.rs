@@ -258,11 +258,10 @@ fn rotate_and_write(
         head.number = log.mark + 1;
         (header, log.spare.take(), log.active.position)
     });
-    let Some((header, spare, used)) = prepared else { return Err(Failure::Refused(NotWritten::Deleted)) };
+    let Some((mut header, spare, used)) = prepared else { return Err(Failure::Refused(NotWritten::Deleted)) };
     head.salt = header.salt;
-    let header_bytes = header.encode();
     let head_bytes = head.encode();
-    let position = header_bytes.len() as u64;
+    let position = header.encode().len() as u64;
     let end = align_up(position + head.total(), COMMIT_ALIGN);
     let size = space::next_size(&shared.config, old_capacity, used).max(end + shared.config.segment_min);
 
@@ -292,6 +291,8 @@ fn rotate_and_write(
         })
     });
     let (file, capacity) = taken.map_err(full)?;
+    header.capacity = capacity;
+    let header_bytes = header.encode();
     let mut all = vec![IoSlice::new(&header_bytes)];
     all.extend(parts(&head_bytes, sealed, head.total()));
     file.write_all_at(&all, 0).map_err(full)?;

@@ -20,16 +20,17 @@ prop_compose! {
     fn headers()(
         account in "[0-9]{12}",
         region in "[a-z0-9-]{1,30}",
-        numbers in any::<[u64; 8]>(),
+        numbers in any::<[u64; 9]>(),
         relaxed in any::<bool>(),
         shards in shard_starts(),
         descriptor in prop::collection::vec(any::<u8>(), 0..300),
     ) -> SegmentHeader {
-        let [incarnation, number, salt, first_commit, epoch, created, floor_time, base] = numbers;
+        let [incarnation, number, salt, first_commit, epoch, created, floor_time, base, capacity] = numbers;
         SegmentHeader {
             id: LogId { account: account.into(), region: region.into(), incarnation },
             number, salt, first_commit, epoch, created, floor_time, relaxed, base, shards,
             descriptor: descriptor.into(),
+            capacity,
         }
     }
 }
@@ -105,6 +106,7 @@ fn the_first_version_is_pinned() {
         base: 7,
         shards: vec![ShardStart { shard: 8, next: 9, floor: 10, last_time: 11, closed: Some(12) }],
         descriptor: Bytes::from_static(b"descriptor"),
+        capacity: 0,
     };
     let bytes = header.encode();
     assert_eq!(bytes.len(), 512);
