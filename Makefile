@@ -7,6 +7,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 CARGO  ?= cargo
 ROUNDS ?= 1000
+MINUTES ?= 30
 SEED   ?=
 DATA   ?= data
 # More flags for `millstream serve`.
@@ -14,7 +15,7 @@ RUN_ARGS ?=
 # Set by who takes what `make bench-instructions` counts for the new figures.
 ACCEPT ?=
 
-.PHONY: help run build check test crash bench bench-quick bench-full bench-render bench-instructions tools fmt clean-tools
+.PHONY: help run build check test crash soak bench bench-quick bench-full bench-render bench-instructions tools fmt clean-tools
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +42,10 @@ test: ## everything: what 'make check' does, and every black-box suite, against 
 crash: ## kill -9 the real server ROUNDS times under load and verify what it kept
 	$(CARGO) build --locked --release -p millstream -p millstream-crash
 	target/release/millstream-crash --server target/release/millstream --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
+soak: ## load the real server for MINUTES through rolling restarts; its growth goes to target/soak
+	$(CARGO) build --locked --release -p millstream -p millstream-crash
+	target/release/millstream-crash --server target/release/millstream --soak $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 bench: ## figures beside the machine's limits and other emulators, within half an hour; written into docs
 	$(PYTHON) bench/run.py

@@ -245,6 +245,7 @@ SUITES: dict[str, Callable[[Runner], Outcome]] = {
     "rust-sdk": script_suite("rust-sdk"),
     "java": pytest_suite("java"),
     "field": pytest_suite("field", tools.field),
+    "resources": pytest_suite("resources"),
     "crash": suite_crash,
 }
 

@@ -235,8 +235,7 @@ impl ServerClock {
         match &mut watch.suspicion {
             Some(suspicion) => {
                 if (difference - suspicion.difference).abs() > STEP {
-                    suspicion.difference = difference;
-                    suspicion.since = monotonic;
+                    *suspicion = Suspicion { difference, since: monotonic, what: stepped(difference) };
                 }
                 let steady = monotonic.saturating_sub(suspicion.since).as_millis() as i64;
                 let lag = self.retention_lag.load(Ordering::Relaxed);
@@ -251,12 +250,7 @@ impl ServerClock {
                 self.retention_lag.store((lag - elapsed / 2).max(0), Ordering::Relaxed);
             }
             None if difference.abs() > STEP => {
-                let what = format!(
-                    "the wall clock stepped {} by {}",
-                    if difference > 0 { "forwards" } else { "back" },
-                    human(difference.unsigned_abs())
-                );
-                watch.suspicion = Some(Suspicion { difference, since: monotonic, what });
+                watch.suspicion = Some(Suspicion { difference, since: monotonic, what: stepped(difference) });
             }
             None => {
                 watch.ahead = false;
@@ -277,6 +271,15 @@ impl ServerClock {
         self.retention_lag.store(lag.min((-difference).max(0)), Ordering::Relaxed);
         watch.suspicion = None;
     }
+}
+
+/// What the wall clock did, from how far it is from server time.
+fn stepped(difference: i64) -> String {
+    if difference.abs() <= STEP {
+        return "the wall clock stepped, and is back where it was".to_owned();
+    }
+    let direction = if difference > 0 { "forwards" } else { "back" };
+    format!("the wall clock stepped {direction} by {}", human(difference.unsigned_abs()))
 }
 
 fn human(ms: u64) -> String {

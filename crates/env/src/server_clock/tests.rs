@@ -49,11 +49,17 @@ fn a_wall_step_pauses_retention_until_it_was_steady_for_as_long() {
 fn a_step_that_is_undone_costs_nothing() {
     let clock = Arc::new(SimClock::new(1_000 * DAY));
     let server = server(&clock);
+    let says = |what: &str| assert_eq!(server.state(), ClockState::Suspect(format!("the wall clock stepped{what}")));
     clock.step_wall(400 * DAY as i64);
     server.tick();
+    says(" forwards by 400 days");
     run(&clock, &server, 60_000);
-    clock.step_wall(-400 * DAY as i64);
+    clock.step_wall(-401 * DAY as i64);
     server.tick();
+    says(" back by 24 h");
+    clock.step_wall(DAY as i64);
+    server.tick();
+    says(", and is back where it was");
     run(&clock, &server, STEADY_MIN as u64 + 60_000);
     assert_eq!(server.state(), ClockState::Trusted);
     assert!(server.now().abs_diff(crate::Clock::wall(&*clock)) < 1_000);
