@@ -50,7 +50,7 @@ def test_puts_fill_the_disk_and_go_on_when_a_stream_is_deleted(tmp_path: Path) -
             load.failing()
             waiting.until(lambda: health(world)["status"] == "degraded", "health says that the disk is full")
             assert any("space" in problem or "full" in problem for problem in health(world)["problems"]), health(world)
-            assert set(load.errors) == {"InternalFailure"}, load.errors
+            assert all(code.startswith("Internal") for code in load.errors), load.errors
             # Reads go on, and so does the control plane.
             assert world.read(kept, world.shards(kept)[0]["ShardId"])
             world.call("AddTagsToStream", StreamName=kept, Tags={"still": "works"})
@@ -72,8 +72,11 @@ def test_another_program_takes_the_last_block(disk: FileSystem) -> None:
                 load.more(100)
                 filler = disk.fill()
                 load.failing()
+                # The server has given up its reserve, so that deletions work. That is taken too.
+                disk.fill()
+                load.failing()
                 assert disk.free < 1 << 20
-                assert set(load.errors) == {"InternalFailure"}, load.errors
+                assert all(code.startswith("Internal") for code in load.errors), load.errors
                 for stream in streams:
                     assert world.read(stream, world.shards(stream)[0]["ShardId"])
                 filler.unlink()
@@ -110,7 +113,7 @@ def test_a_file_system_turns_read_only(disk: FileSystem) -> None:
             load.more(400)
             disk.fail()
             load.failing()
-            assert set(load.errors) == {"InternalFailure"}, load.errors
+            assert all(code.startswith("Internal") for code in load.errors), load.errors
             count = load.verify()
             assert health(world)["status"] == "degraded"
             code, _ = world.refused("CreateStream", StreamName="new", ShardCount=1)
@@ -119,7 +122,7 @@ def test_a_file_system_turns_read_only(disk: FileSystem) -> None:
         done = run("serve", "--listen", "127.0.0.1:0", "--data-dir", server.data)
         assert done.returncode != 0
         assert len(done.stderr.strip().splitlines()) == 1 and "ead-only" in done.stderr, done.stderr
-        disk.remount("rw")
+        disk.repair()
         server.start()
         assert load.verify() >= count
         world.put(streams[0], load.data(1 << 40))

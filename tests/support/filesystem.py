@@ -21,7 +21,8 @@ def may_mount() -> str | None:
 class FileSystem:
     """A mounted ext4 of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, image: Path, folder: Path) -> None:
+        self.image = image
         self.folder = folder
 
     @property
@@ -38,15 +39,28 @@ class FileSystem:
                 try:
                     while True:
                         file.write(bytes(piece))
-                        os.fsync(file.fileno())
                 except OSError:
                     pass
+            try:
+                os.fsync(file.fileno())
+            except OSError:
+                pass
         return filler
 
     def fail(self) -> None:
         """What ext4 does when it finds itself damaged: it turns read-only, whoever has files open."""
         device = _run("findmnt", "--noheadings", "--output", "SOURCE", str(self.folder)).strip()
         Path(f"/sys/fs/ext4/{Path(device).name}/trigger_fs_error").write_text("asked for by a test")
+
+    def repair(self) -> None:
+        """What an operator does then. Nobody may have files open."""
+        _run("umount", str(self.folder))
+        subprocess.run(["e2fsck", "-fy", str(self.image)], capture_output=True, timeout=60, check=False)
+        self.mount()
+
+    def mount(self) -> None:
+        # A damaged file system turns read-only.
+        _run("mount", "--options", "loop,errors=remount-ro", str(self.image), str(self.folder))
 
     def remount(self, options: str) -> None:
         _run("mount", "--options", f"remount,{options}", str(self.folder))
@@ -58,11 +72,12 @@ def mounted(where: Path, size: str) -> Iterator[FileSystem]:
     image, folder = where / "image", where / "mounted"
     folder.mkdir()
     _run("truncate", "--size", size, str(image))
-    # No blocks are kept for root, and a damaged file system turns read-only.
+    # No blocks are kept for root.
     _run("mkfs.ext4", "-q", "-F", "-m", "0", str(image))
-    _run("mount", "--options", "loop,errors=remount-ro", str(image), str(folder))
+    filesystem = FileSystem(image, folder)
+    filesystem.mount()
     try:
-        yield FileSystem(folder)
+        yield filesystem
     finally:
         _run("umount", "--lazy", str(folder))
 

@@ -96,7 +96,7 @@ async fn set(shared: &Shared, stream: &Stream, kinesis: &mut Kinesis, random: &m
             let tags = json!({ "StreamName": stream.name, "TagKeys": [&key] });
             (format!("tag {key}"), ABSENT.to_owned(), "RemoveTagsFromStream", tags)
         }
-        4..7 => {
+        4..6 => {
             let consumer = format!("consumer-{}", random.range(0, 3));
             let setting = format!("consumer {consumer}");
             let input = json!({ "StreamARN": arn, "ConsumerName": consumer });
@@ -105,7 +105,7 @@ async fn set(shared: &Shared, stream: &Stream, kinesis: &mut Kinesis, random: &m
                 _ => (setting, ABSENT.to_owned(), "DeregisterStreamConsumer", input),
             }
         }
-        7 if stream.role == Role::Aging => {
+        6..8 if stream.role == Role::Aging => {
             stream.note_retention(&mut stream.life.read().await.ledger.lock(), &shared.time);
             let (hours, present) = (24 * random.range(1, 4), now(RETENTION).parse::<u64>().unwrap_or(24));
             let direction = if hours >= present { "Increase" } else { "Decrease" };

@@ -249,11 +249,14 @@ async fn subscribe_to_shard(shared: &Shared, stream: &Stream, consumer: &str, sh
         let invoked = micros(shared.started);
         let mut subscription = match Subscription::open(&shared.endpoint, consumer, shard, last.as_deref()).await {
             Ok(subscription) => subscription,
-            Err(error) => {
-                if shared.failed(stream, &error).await {
-                    return;
-                }
+            // The last one has ended just now: the service wants to be asked again later.
+            Err(error) if error.code() == "ResourceInUseException" => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
                 continue;
+            }
+            Err(error) => {
+                shared.failed(stream, &error).await;
+                return;
             }
         };
         shared.count("subscriptions");

@@ -59,8 +59,13 @@ impl Shared {
     /// anything else is a problem. Whether the connection is of no more use.
     pub async fn failed(&self, stream: &Stream, error: &CallError) -> bool {
         let broken = matches!(error, CallError::Connection { .. });
-        let is_away = stream.role == Role::Reborn
-            && ["ResourceNotFoundException", "ResourceInUseException", "InternalFailure"].contains(&error.code());
+        let is_away = match stream.role {
+            Role::Steady => false,
+            // A shard of which all records have expired is forgotten, also under a reader's hands.
+            Role::Aging => error.code() == "ResourceNotFoundException" && is_reading(error),
+            Role::Reborn => ["ResourceNotFoundException", "ResourceInUseException", "InternalFailureException"]
+                .contains(&error.code()),
+        };
         if !(is_away || broken && self.ending()) {
             stream.life.read().await.ledger.lock().problem(format!("under load: {}: {error}", stream.name));
         }
@@ -83,5 +88,14 @@ impl Shared {
     /// Counts something that was done.
     pub fn count(&self, what: &str) {
         *self.tally.lock().entry(what.to_owned()).or_default() += 1;
+    }
+}
+
+fn is_reading(error: &CallError) -> bool {
+    match error {
+        CallError::Connection { .. } => false,
+        CallError::Service { operation, .. } => {
+            ["GetShardIterator", "GetRecords", "SubscribeToShard"].contains(&operation.as_str())
+        }
     }
 }
