@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use millstream_env::sim::{Crash, SimEnv};
+use millstream_env::sim::{Crash, Fault, SimEnv};
 use serde::{Deserialize, Serialize};
 
 use super::*;
@@ -197,7 +197,7 @@ fn a_failed_sync_poisons_until_the_restart() {
         let machine = self::machine(100 + step);
         let catalog = Catalog::open(&machine.env(), &path()).expect("opens");
         put(&catalog, &thing("a", 1)).expect("a commit");
-        machine.disk.fail_at(Some(machine.disk.operations() + step));
+        machine.disk.inject(machine.disk.operations() + step, Fault::Fail);
         let outcome = put(&catalog, &thing("b", 2));
         assert!(matches!(outcome, Err(CatalogError::Unknown(_))), "step {step}: {outcome:?}");
         assert!(matches!(put(&catalog, &thing("c", 3)), Err(CatalogError::Poisoned(_))));

@@ -106,17 +106,26 @@ pub trait DiskFile: Send + Sync {
         let _ = (offset, length);
     }
 
-    /// Reads exactly `buffer.len()` bytes, or fails with `UnexpectedEof`.
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    /// Reads until the buffer is full or the file ends; gives how many bytes. A read may give fewer than it was asked for,
+    /// or be interrupted: it is gone on with.
+    fn read_full_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
         while done < buffer.len() {
             match self.read_at(&mut buffer[done..], offset + done as u64) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(0) => break,
                 Ok(n) => done += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
         }
-        Ok(())
+        Ok(done)
+    }
+
+    /// Reads exactly `buffer.len()` bytes, or fails with `UnexpectedEof`.
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        match self.read_full_at(buffer, offset)? {
+            done if done < buffer.len() => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! A world that replays from a seed: a clock that is moved by hand, a disk that forgets what was not synced, and a pool
 //! whose jobs run one at a time in an order drawn from the seed.
 
+mod actors;
 mod disk;
 mod rng;
+mod trace;
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -13,8 +15,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-pub use disk::{Crash, SimDisk};
+pub use actors::Actors;
+pub use disk::{Crash, DiskImage, Fault, ReadFault, SimDisk};
 pub use rng::SimRandom;
+pub use trace::Trace;
 
 use crate::{Clock, Env, Job, Pool, Random, RandomExt, ServerClock, Timer};
 
@@ -23,8 +27,8 @@ use crate::{Clock, Env, Job, Pool, Random, RandomExt, ServerClock, Timer};
 pub struct SimClock {
     wall: AtomicU64,
     monotonic: Arc<AtomicU64>,
-    /// Those who wait for it to move.
-    sleepers: Arc<Mutex<Vec<Waker>>>,
+    /// Those who wait for it to move, and until when.
+    sleepers: Arc<Mutex<Vec<(Duration, Waker)>>>,
 }
 
 impl SimClock {
@@ -37,8 +41,21 @@ impl SimClock {
     pub fn advance(&self, ms: u64) {
         self.wall.fetch_add(ms, Ordering::Relaxed);
         self.monotonic.fetch_add(ms, Ordering::Relaxed);
-        let sleepers = std::mem::take(&mut *self.sleepers.lock());
-        sleepers.into_iter().for_each(Waker::wake);
+        let now = self.monotonic();
+        let due = {
+            let mut sleepers = self.sleepers.lock();
+            let (due, waiting) = std::mem::take(&mut *sleepers).into_iter().partition(|(until, _)| *until <= now);
+            *sleepers = waiting;
+            due
+        };
+        let due: Vec<(Duration, Waker)> = due;
+        due.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    /// How long it takes until the first of those who wait is due; `None` if nobody waits.
+    pub fn until_next_sleeper(&self) -> Option<Duration> {
+        let next = self.sleepers.lock().iter().map(|(until, _)| *until).min()?;
+        Some(next.saturating_sub(self.monotonic()))
     }
 
     /// Steps the wall clock alone.
@@ -68,7 +85,7 @@ impl Timer for SimClock {
             if Duration::from_millis(monotonic.load(Ordering::Relaxed)) >= due {
                 return Poll::Ready(());
             }
-            sleepers.push(context.waker().clone());
+            sleepers.push((due, context.waker().clone()));
             Poll::Pending
         }))
     }
@@ -108,6 +125,8 @@ pub struct SimEnv {
     pub clock: Arc<SimClock>,
     /// Draws from the seed.
     pub random: Arc<SimRandom>,
+    /// What happens.
+    pub trace: Trace,
     pool: Arc<SimPool>,
     env: Env,
 }
@@ -117,10 +136,25 @@ impl SimEnv {
     pub fn new(seed: u64) -> SimEnv {
         let random = Arc::new(SimRandom::new(seed));
         let clock = Arc::new(SimClock::new(1_750_000_000_000));
-        SimEnv::boot(Arc::new(SimDisk::new()), clock, random)
+        let trace = Trace::default();
+        // What faults do is drawn from a sequence of its own, so that looking closer changes nothing else.
+        let chance = Arc::new(SimRandom::new(!seed));
+        let disk = SimDisk::with_parts(chance, Arc::clone(&clock), trace.clone());
+        SimEnv::boot(Arc::new(disk), clock, random, trace)
     }
 
-    fn boot(disk: Arc<SimDisk>, clock: Arc<SimClock>, random: Arc<SimRandom>) -> SimEnv {
+    /// A machine that boots at `wall` ms on what a crash leaves of a disk. It keeps no trace.
+    pub fn on_image(image: &DiskImage, how: Crash, seed: u64, wall: u64) -> SimEnv {
+        let random = Arc::new(SimRandom::new(seed));
+        let clock = Arc::new(SimClock::new(wall));
+        let trace = Trace::off();
+        let chance = Arc::new(SimRandom::new(!seed));
+        let disk = SimDisk::of_image(image, chance, Arc::clone(&clock), trace.clone());
+        disk.crash(how, &random);
+        SimEnv::boot(Arc::new(disk), clock, random, trace)
+    }
+
+    fn boot(disk: Arc<SimDisk>, clock: Arc<SimClock>, random: Arc<SimRandom>, trace: Trace) -> SimEnv {
         let pool = Arc::new(SimPool::default());
         let env = Env {
             disk: Arc::clone(&disk) as _,
@@ -129,7 +163,7 @@ impl SimEnv {
             random: Arc::clone(&random) as _,
             pool: Arc::clone(&pool) as _,
         };
-        SimEnv { disk, clock, random, pool, env }
+        SimEnv { disk, clock, random, trace, pool, env }
     }
 
     /// The environment to hand to components. Valid until [`SimEnv::restart`].
@@ -139,9 +173,14 @@ impl SimEnv {
 
     /// Ends the process as `crash` says and boots anew on the disk that is left. Waiting jobs never run.
     pub fn restart(self, crash: Crash) -> SimEnv {
+        // What is dropped now must not reach the disk any more.
+        self.disk.crash_now();
+        let left = std::mem::take(&mut *self.pool.jobs.lock());
+        drop(left);
         self.disk.crash(crash, &self.random);
-        self.pool.jobs.lock().clear();
-        SimEnv::boot(self.disk, self.clock, self.random)
+        self.trace.note(|| format!("the machine starts again after {crash:?}"));
+        self.clock.sleepers.lock().clear();
+        SimEnv::boot(self.disk, self.clock, self.random, self.trace)
     }
 
     /// Runs one waiting job; false if there is none.
@@ -156,6 +195,11 @@ impl SimEnv {
         };
         job();
         true
+    }
+
+    /// How many jobs wait.
+    pub fn waiting_jobs(&self) -> usize {
+        self.pool.jobs.lock().len()
     }
 
     /// Runs jobs until none waits.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_env::sim::{Crash, SimEnv};
+use millstream_env::sim::{Crash, Fault, ReadFault, SimEnv};
 use millstream_env::{Disk, RandomExt};
 use millstream_log::segment::{Durability, SegmentConfig, SegmentEngine, check};
 use millstream_log::{AppendError, Batch, Log, LogId, NotWritten, Read, ReadError, RecordKeys, StreamLog};
@@ -199,7 +199,7 @@ fn a_failed_sync_poisons_the_log_until_the_restart() {
     let (engine, log) = open(&sim, config());
     fill(&sim, &engine, &log, 3);
     // The next operations are the write and the sync of one commit.
-    sim.disk.fail_at(Some(sim.disk.operations() + 1));
+    sim.disk.inject(sim.disk.operations() + 1, Fault::Fail);
     let mut batch = Batch::new();
     batch.push(0, RecordKeys::default(), b"x");
     let failed = sim.block_on(log.append(batch, engine.epoch())).unwrap();
@@ -437,7 +437,7 @@ fn a_failed_sync_in_relaxed_mode_answers_everyone() {
         log.append(batch, engine.epoch())
     };
     // The overdue sync comes first, and fails, while this one waits.
-    sim.disk.fail_at(Some(sim.disk.operations()));
+    sim.disk.inject(sim.disk.operations(), Fault::Fail);
     let failed = sim.block_on(put(b"x")).expect("an answer");
     assert!(failed.is_err(), "{failed:?}");
     assert!(sim.block_on(put(b"y")).expect("an answer").is_err());
@@ -474,4 +474,23 @@ fn a_deletion_does_not_hold_up_the_stop() {
     sim.block_on(engine.delete(&id())).unwrap().unwrap();
     sim.block_on(stop).expect("the stop ends");
     drop(log);
+}
+
+#[test]
+fn reads_that_are_short_or_interrupted_go_on() {
+    for fault in [ReadFault::Short, ReadFault::Interrupted] {
+        let sim = SimEnv::new(1);
+        let (engine, log) = open(&sim, config());
+        fill(&sim, &engine, &log, 40);
+        drop((engine, log));
+        let sim = sim.restart(Crash::PowerLoss);
+        // Every read of the recovery and of the readers.
+        (0..10_000).for_each(|number| sim.disk.inject_read(number, fault));
+        let engine = SegmentEngine::open(sim.env(), config()).unwrap();
+        let log = engine.open(&id()).unwrap();
+        for shard in 0..3 {
+            let (offsets, error) = read_all(&sim, &log, shard, 0);
+            assert_eq!((offsets.len(), error), (40, None), "{fault:?}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_env::Disk;
-use millstream_env::sim::{Crash, SimEnv};
+use millstream_env::sim::{Crash, Fault, SimEnv};
 use millstream_log::segment::{Durability, SegmentConfig, SegmentEngine};
 use millstream_log::{
     AppendError, Appended, Batch, BoxFuture, Log, LogId, NotWritten, Read, ReadError, RecordKeys, StreamLog,
@@ -306,7 +306,7 @@ fn run(seed: u64) {
             }
             3 => {
                 let at = world.sim.disk.operations() + world.below(60);
-                world.sim.disk.fail_at(Some(at));
+                world.sim.disk.inject(at, Fault::Fail);
             }
             _ => {}
         }

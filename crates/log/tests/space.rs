@@ -4,11 +4,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_env::Disk;
 use millstream_env::sim::SimEnv;
-use millstream_log::segment::{SegmentConfig, SegmentEngine};
+use millstream_log::segment::{Durability, SegmentConfig, SegmentEngine};
 use millstream_log::{Batch, Log, LogId, Read, RecordKeys, StreamLog};
 
 const SEGMENT: u64 = 4 << 20;
@@ -175,4 +176,33 @@ fn the_disk_takes_on_a_copy_in_parts() {
     world.meet();
     let most = world.sim.disk.take_unsynced_most();
     assert!((1 << 20..5 << 20).contains(&most), "{most} bytes were unsynced");
+}
+
+#[test]
+fn a_quiet_log_writes_one_marker_and_then_nothing() {
+    let second = Duration::from_secs(1);
+    for durability in [Durability::Fsync, Durability::Relaxed(second), Durability::None] {
+        let sim = SimEnv::new(1);
+        sim.disk.create_dir_all(Path::new("/data")).unwrap();
+        let engine =
+            SegmentEngine::open(sim.env(), SegmentConfig { durability, ..SegmentConfig::new("/data/log") }).unwrap();
+        let id = LogId { account: "000000000000".into(), region: "us-east-1".into(), incarnation: 7 };
+        let log = sim.block_on(engine.create(&id, Bytes::new())).unwrap().unwrap();
+        let mut batch = Batch::new();
+        batch.push(0, RecordKeys::default(), b"a record");
+        sim.block_on(log.append(batch, engine.epoch())).unwrap().unwrap();
+        sim.clock.advance(3_000);
+        engine.tick();
+        (0..100).for_each(|_| drop(sim.step()));
+        // What relaxed mode has written is synced first.
+        sim.clock.advance(3_000);
+        engine.tick();
+        (0..100).for_each(|_| drop(sim.step()));
+        let before = sim.disk.operations();
+        sim.clock.advance(3_000);
+        engine.tick();
+        let jobs = (0..100).take_while(|_| sim.step()).count();
+        assert!(jobs < 100, "{durability:?}: jobs without end");
+        assert_eq!(sim.disk.operations(), before, "{durability:?}: a quiet log is left alone");
+    }
 }

@@ -32,6 +32,11 @@ pub const ROOMS: &[(&str, May)] = &[
     ("millstream-harness", May::Only(&[])),
     ("millstream-crash", May::Only(&["millstream-harness"])),
     ("millstream-bench", May::Only(&["millstream-harness"])),
+    // The simulation drives the service without a network.
+    (
+        "millstream-sim",
+        May::Only(&["millstream-api", "millstream-catalog", "millstream-env", "millstream-kinesis", "millstream-log"]),
+    ),
 ];
 
 /// Every way in which the output of `cargo metadata --no-deps` breaks the table, one sentence each.

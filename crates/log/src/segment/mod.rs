@@ -27,7 +27,7 @@ mod tail;
 mod trim;
 mod writer;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -164,7 +164,7 @@ impl Shared {
 /// The engine. See the module's documentation.
 pub struct SegmentEngine {
     shared: Arc<Shared>,
-    streams: Arc<RwLock<HashMap<LogId, Arc<Stream>>>>,
+    streams: Arc<RwLock<BTreeMap<LogId, Arc<Stream>>>>,
     /// Logs still to be recovered in the background.
     cold: Mutex<Vec<Arc<Stream>>>,
     strays: Mutex<Vec<String>>,
@@ -353,7 +353,7 @@ impl Log for SegmentEngine {
             stream.warm_up();
         }
         let streams: Vec<Arc<Stream>> = self.streams.read().values().cloned().collect();
-        let mut states = HashMap::from([("cold", 0), ("open", 0), ("poisoned", 0), ("unavailable", 0)]);
+        let mut states = BTreeMap::from([("cold", 0), ("open", 0), ("poisoned", 0), ("unavailable", 0)]);
         let mut ill = BTreeSet::new();
         for stream in streams {
             stream.tick();

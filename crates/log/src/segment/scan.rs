@@ -155,13 +155,7 @@ impl<'a> Scanner<'a> {
             self.read = (self.read * 2).min(READ_MOST);
         }
         let mut buffer = vec![0; want];
-        let mut have = 0;
-        while have < want {
-            match self.file.read_at(&mut buffer[have..], position + have as u64)? {
-                0 => break,
-                n => have += n,
-            }
-        }
+        let have = self.file.read_full_at(&mut buffer, position)?;
         if have < length {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

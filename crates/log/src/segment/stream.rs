@@ -21,7 +21,7 @@ use super::scan::ScanError;
 use super::space::{Spare, prepare_spare};
 use super::state::{Active, Content};
 use super::tail::Tail;
-use super::{Shared, segment_name, space, stream_dir, writer};
+use super::{Durability, Shared, segment_name, space, stream_dir, writer};
 use crate::metrics::RECOVERIES;
 use crate::watchers::Watchers;
 use crate::{
@@ -116,6 +116,12 @@ impl OpenLog {
             stopping: None,
             damage: recovered.damage,
         }
+    }
+
+    /// Whether the end of the log is not known durable from a later commit's mark. Where nothing is ever synced a mark
+    /// proves nothing, and a marker would be one more commit that lacks one.
+    pub(crate) fn lacks_marker(&self, shared: &Shared) -> bool {
+        self.marked < self.mark && shared.config.durability != Durability::None
     }
 }
 
@@ -466,7 +472,7 @@ impl Stream {
             }
             let quiet = now.saturating_sub(log.last_write) >= IDLE;
             let over = log.active.is_over(time, self.shared.config.seal_age);
-            if log.open.due || !log.unsynced.is_empty() || over || (quiet && log.marked < log.mark) {
+            if log.open.due || !log.unsynced.is_empty() || over || (quiet && log.lacks_marker(&self.shared)) {
                 self.wake_writer(log);
             }
         });

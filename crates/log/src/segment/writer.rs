@@ -100,7 +100,7 @@ fn next(stream: &Arc<Stream>, log: &mut OpenLog) -> Work {
             return Work::Rest;
         }
         // What is left is worth a commit without blocks: the stop marker, an idle marker, a new segment.
-        let unmarked = log.unsynced.is_empty() && log.marked < log.mark;
+        let unmarked = log.unsynced.is_empty() && log.lacks_marker(&stream.shared);
         if !(stopping || over || (unmarked && now.saturating_sub(log.last_write).as_millis() >= 500)) {
             log.writing = false;
             return Work::Rest;
