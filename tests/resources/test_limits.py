@@ -91,12 +91,12 @@ def test_little_memory(tmp_path: Path) -> None:
         world = World(server)
         streams = [world.create(4) for _ in range(4)]
         over = threading.Event()
-        # 32 clients with 5 MB each, encoded 7, and the batch beside them; 8 with pages of 10 MB, encoded 13.
-        with Load(world, streams, threads=32, size=500_000, batch=10) as load:
-            readers = [threading.Thread(target=read_pages, args=[world, streams, over], daemon=True) for _ in range(8)]
+        # 24 clients with 5 MB each, encoded 7, and the batch beside them; 4 with pages of 10 MB, encoded 13.
+        with Load(world, streams, threads=24, size=500_000, batch=10) as load:
+            readers = [threading.Thread(target=read_pages, args=[world, streams, over], daemon=True) for _ in range(4)]
             for reader in readers:
                 reader.start()
-            load.more(300)
+            load.more(150, deadline=120)
             over.set()
             for reader in readers:
                 reader.join(60)
