@@ -83,13 +83,16 @@ impl Subscription {
         })
     }
 
-    /// The next event; `None` when the service has ended the subscription.
+    /// The next event after the initial response; `None` when the service has ended the subscription.
     ///
     /// # Errors
     /// When the connection breaks, or nothing comes for a minute, or what comes is no event stream.
     pub async fn next(&mut self) -> io::Result<Option<Event>> {
         loop {
             if let Some(event) = frame(&mut self.body)? {
+                if event.kind == "initial-response" {
+                    continue;
+                }
                 return Ok(Some(event));
             }
             if self.over {
