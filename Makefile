@@ -8,6 +8,7 @@ PYTHON ?= python3
 CARGO  ?= cargo
 ROUNDS ?= 1000
 SEEDS  ?= 1000
+MINUTES ?= 30
 SEED   ?=
 STEP   ?= 1
 DATA   ?= data
@@ -16,7 +17,7 @@ RUN_ARGS ?=
 # Set by who takes what `make bench-instructions` counts for the new figures.
 ACCEPT ?=
 
-.PHONY: help run build check test sim crash bench bench-quick bench-full bench-render bench-instructions tools fmt clean-tools damage
+.PHONY: help run build check test sim crash bench bench-quick bench-full bench-render bench-instructions tools fmt clean-tools damage soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ crash: ## kill -9 the real server ROUNDS times under load and verify what it kep
 
 damage: ## flip every byte and cut every file of a small data directory, and see what check and the server make of it
 	DAMAGE_STEP=$(STEP) $(CARGO) test --locked --release -p millstream-damage -- --ignored --nocapture
+soak: ## load the real server for MINUTES through rolling restarts; its growth goes to target/soak
+	$(CARGO) build --locked --release -p millstream -p millstream-crash
+	target/release/millstream-crash --server target/release/millstream --soak $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 bench: ## figures beside the machine's limits and other emulators, within half an hour; written into docs
 	$(PYTHON) bench/run.py

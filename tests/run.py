@@ -267,6 +267,7 @@ SUITES: dict[str, Callable[[Runner], Outcome]] = {
     "java": pytest_suite("java"),
     "field": pytest_suite("field", tools.field),
     "sim": suite_sim,
+    "resources": pytest_suite("resources"),
     "crash": suite_crash,
 }
 

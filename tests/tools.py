@@ -8,11 +8,14 @@ one whose installation was interrupted has no stamp and is installed again. Use 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import urllib.request
 import zipfile
 from pathlib import Path
 from typing import Callable
@@ -22,6 +25,9 @@ TOOLS = ROOT / ".tools"
 
 AWSCLI_V2_PACKAGE = "@aws-cdk/asset-awscli-v2@2.0.186"
 CARGO_DENY_VERSION = "0.20.2"
+# Debian's package, for the machines whose C library it fits.
+FAKETIME_URL = "http://deb.debian.org/debian/pool/main/f/faketime/libfaketime_0.9.10-2.1_amd64.deb"
+FAKETIME_SHA256 = "b09481e7690680966005330c3f907bba4b5eefc35e1faaea4783cc55655d1150"
 FERROKINESIS_VERSION = "0.7.0"
 MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 
@@ -209,6 +215,36 @@ def cargo_deny() -> Path:
     return cargo_install("cargo-deny", CARGO_DENY_VERSION, quick)
 
 
+def faketime() -> Path:
+    """libfaketime, which gives a process another wall clock when it is preloaded."""
+
+    def install(folder: Path) -> None:
+        with urllib.request.urlopen(FAKETIME_URL, timeout=60) as answer:
+            package = answer.read()
+        if (found := hashlib.sha256(package).hexdigest()) != FAKETIME_SHA256:
+            raise RuntimeError(f"{FAKETIME_URL} has the checksum {found}, not {FAKETIME_SHA256}")
+        with tarfile.open(fileobj=io.BytesIO(archived(package, b"data.tar"))) as files:
+            files.extractall(folder, filter="data")
+
+    folder = installed("faketime", FAKETIME_SHA256, install)
+    found = sorted(folder.glob("usr/lib/*/faketime/libfaketimeMT.so.1"))
+    if len(found) != 1:
+        raise RuntimeError(f"expected one libfaketimeMT.so.1 under {folder}, found {found}")
+    return found[0]
+
+
+def archived(archive: bytes, name: bytes) -> bytes:
+    """The file of an `ar` archive, as Debian's packages are, whose name begins so."""
+    at = len(b"!<arch>\n")
+    while at < len(archive):
+        header, at = archive[at : at + 60], at + 60
+        length = int(header[48:58])
+        if header.startswith(name):
+            return archive[at : at + length]
+        at += length + length % 2
+    raise RuntimeError(f"there is no {name.decode()} in the package")
+
+
 def ferrokinesis() -> Path:
     """A peer of the benchmark, with its own release profile."""
     return cargo_install("ferrokinesis", FERROKINESIS_VERSION)
@@ -261,6 +297,7 @@ NEEDED_BY_TESTS: dict[str, Callable[[], Path]] = {
     "java": java,
     "moto": moto,
     "dynalite": dynalite,
+    "faketime": faketime,
     "cargo-deny": cargo_deny,
 }
 

@@ -6,6 +6,7 @@ import atexit
 import functools
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -63,12 +64,19 @@ class Server:
     """
 
     def __init__(
-        self, data: Path | None, *flags: str, env: dict[str, str] | None = None, tls: bool | None = None
+        self,
+        data: Path | None,
+        *flags: str,
+        env: dict[str, str] | None = None,
+        tls: bool | None = None,
+        limits: dict[int, int] | None = None,
     ) -> None:
         self.tls = TLS if tls is None else tls
         self.data = data
         self.flags = flags
         self.env = env or {}
+        # Of the `resource` module: by RLIMIT_ number.
+        self.limits = limits or {}
         self.output = ""
         self.process: subprocess.Popen[str] | None = None
         self.reader: threading.Thread | None = None
@@ -89,6 +97,7 @@ class Server:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            preexec_fn=self._limit if self.limits else None,
         )
         self.reader = threading.Thread(target=self._collect, args=[self.process], daemon=True)
         self.reader.start()
@@ -97,6 +106,15 @@ class Server:
             self.reader.join(5)
             raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.output}")
         return self
+
+    def _limit(self) -> None:
+        for number, limit in self.limits.items():
+            resource.setrlimit(number, (limit, limit))
+
+    def files(self) -> int:
+        """How many files the process has open."""
+        assert self.process is not None
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def _collect(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None

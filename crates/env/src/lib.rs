@@ -21,7 +21,7 @@ pub use counted::counted;
 pub use disk::{Disk, DiskEntry, DiskFile, OpenMode};
 pub use pool::{Job, Pool};
 pub use random::{Random, RandomExt};
-pub use server_clock::{ClockState, Rate, ServerClock};
+pub use server_clock::{ClockState, Doubt, Rate, ServerClock};
 pub use timer::Timer;
 
 /// The outside world, handed to every component.

@@ -23,6 +23,9 @@ const FAR_START: i64 = 24 * 60 * 60 * 1000;
 const STEADY_MIN: i64 = 10 * 60 * 1000;
 const STEADY_MAX: i64 = 24 * 60 * 60 * 1000;
 
+/// The newest record on disk may be this much newer than the newest stamp, ms: twice the time between two stamps.
+const STAMP_LAG: u64 = 10 * 60 * 1000;
+
 /// Slewing changes the clock's rate by at most one part in this many.
 const SLEW: i64 = 20;
 
@@ -31,7 +34,8 @@ const SLEW: i64 = 20;
 /// A wall clock that steps by minutes, or a start far from the newest durable stamp, makes it *suspect*: [`now`] goes on
 /// undisturbed and [`retention_now`] lags behind on the last time that was trusted, so that nothing is deleted because
 /// of a wrong clock. The step is believed once it was [`confirm`]ed, or the wall clock was steady for as long as the
-/// step was (at least 10 minutes, at most a day).
+/// step was (at least 10 minutes, at most a day). What is not believed is remembered over restarts ([`Doubt`]), and a wall
+/// clock that was put right again does not make true what it once claimed.
 ///
 /// Tests may move domain time ahead of the machine's, by steps and by a rate ([`ServerClock::move_ahead`]). What is trusted
 /// and what is suspect is judged without it: a virtual step is no wrong clock.
@@ -47,6 +51,8 @@ pub struct ServerClock {
     latest: AtomicU64,
     /// How far retention time lags behind server time, ms.
     retention_lag: AtomicI64,
+    /// [`Doubt::before`].
+    doubt_before: AtomicU64,
     /// What tests have put before server time.
     ahead: VirtualTime,
     watch: Mutex<Watch>,
@@ -68,6 +74,16 @@ struct Suspicion {
     what: String,
 }
 
+/// How far domain time is ahead of what can be trusted. To be kept beside the newest stamp.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Doubt {
+    /// Domain time minus trusted time, ms; 0 if all is trusted.
+    pub lag: u64,
+    /// Records with older arrival times than this, ms since the epoch, were stamped before domain time leapt ahead: they
+    /// expire by trusted time. Later ones expire by the clock that stamped them.
+    pub before: u64,
+}
+
 /// Whether the clock is trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClockState {
@@ -87,29 +103,46 @@ impl ServerClock {
             offset: AtomicI64::new(offset),
             latest: AtomicU64::new(0),
             retention_lag: AtomicI64::new(0),
+            doubt_before: AtomicU64::new(0),
             ahead: VirtualTime::default(),
             watch: Mutex::new(Watch { last_tick: monotonic, ahead: false, suspicion: None }),
         }
     }
 
-    /// Tells the clock the newest stamp found on disk, without what tests had moved it ahead by then. Server time starts
-    /// no earlier than it; a start far from it makes the clock suspect. Call once, before serving.
-    pub fn start_after(&self, newest_stamp: u64) {
+    /// Tells the clock the newest stamp found on disk, without what tests had moved it ahead by then, and the doubt that
+    /// was kept with it. Server time starts no earlier than the stamp; a start far from it, or one with a doubt, makes the
+    /// clock suspect. Call once, before serving, and after [`ServerClock::move_ahead`].
+    pub fn start_after(&self, newest_stamp: u64, doubt: Doubt) {
         let now = self.real();
         let gap = now as i64 - newest_stamp as i64;
         if gap < 0 {
             self.offset.fetch_add(-gap, Ordering::Relaxed);
         }
-        if !(-STEP..=FAR_START).contains(&gap) {
-            let what = format!(
-                "the clock is {} {} the newest stamp on disk",
-                human(gap.unsigned_abs()),
-                if gap < 0 { "behind" } else { "ahead of" }
-            );
-            self.retention_lag.store(gap.max(0), Ordering::Relaxed);
-            let difference = self.clock.wall() as i64 - self.real() as i64;
-            let mut watch = self.watch.lock();
-            watch.suspicion = Some(Suspicion { difference, since: self.clock.monotonic(), what });
+        let far = !(-STEP..=FAR_START).contains(&gap);
+        if !far && doubt.lag == 0 {
+            return;
+        }
+        // The time that passed between the stamp and the start is known from a clock that is not trusted only.
+        self.retention_lag.store(gap.max(0) + doubt.lag as i64, Ordering::Relaxed);
+        let trusted = newest_stamp.saturating_sub(doubt.lag) + self.ahead();
+        let before = if gap > 0 { trusted + STAMP_LAG } else { doubt.before };
+        self.doubt_before.store(before, Ordering::Relaxed);
+        let what = if far {
+            let relation = if gap < 0 { "behind" } else { "ahead of" };
+            format!("the clock is {} {relation} the newest stamp on disk", human(gap.unsigned_abs()))
+        } else {
+            format!("before the start the clock had leapt ahead by {}", human(doubt.lag))
+        };
+        let difference = self.clock.wall() as i64 - self.real() as i64;
+        let mut watch = self.watch.lock();
+        watch.suspicion = Some(Suspicion { difference, since: self.clock.monotonic(), what });
+    }
+
+    /// What is to be kept beside a stamp of [`ServerClock::now`].
+    pub fn doubt(&self) -> Doubt {
+        Doubt {
+            lag: self.retention_lag.load(Ordering::Relaxed).max(0) as u64,
+            before: self.doubt_before.load(Ordering::Relaxed),
         }
     }
 
@@ -129,9 +162,17 @@ impl ServerClock {
         (monotonic.as_millis() as i64 + self.offset.load(Ordering::Relaxed)).max(0) as u64
     }
 
-    /// The time to judge retention by: [`ServerClock::now`], or less while the clock is suspect.
+    /// The time that is trusted: [`ServerClock::now`], or less while the clock is suspect.
     pub fn retention_now(&self) -> u64 {
-        self.now().saturating_sub(self.retention_lag.load(Ordering::Relaxed).max(0) as u64)
+        self.now().saturating_sub(self.doubt().lag)
+    }
+
+    /// Records that arrived before this are older than `retention`, ms.
+    pub fn horizon(&self, retention: u64) -> u64 {
+        let (now, doubt) = (self.now(), self.doubt());
+        let trusted = now.saturating_sub(doubt.lag).saturating_sub(retention);
+        // Once all that was stamped before the leap has expired, what came after it goes by the time that it was given.
+        if trusted < doubt.before { trusted } else { now.saturating_sub(retention) }
     }
 
     /// Time since a fixed point of this process.
@@ -194,8 +235,7 @@ impl ServerClock {
         match &mut watch.suspicion {
             Some(suspicion) => {
                 if (difference - suspicion.difference).abs() > STEP {
-                    suspicion.difference = difference;
-                    suspicion.since = monotonic;
+                    *suspicion = Suspicion { difference, since: monotonic, what: stepped(difference) };
                 }
                 let steady = monotonic.saturating_sub(suspicion.since).as_millis() as i64;
                 let lag = self.retention_lag.load(Ordering::Relaxed);
@@ -205,17 +245,16 @@ impl ServerClock {
             }
             None if ahead && difference < -STEP => {
                 self.offset.fetch_sub(elapsed / 2, Ordering::Relaxed);
+                // Trusted time goes on at its own rate.
+                let lag = self.retention_lag.load(Ordering::Relaxed);
+                self.retention_lag.store((lag - elapsed / 2).max(0), Ordering::Relaxed);
             }
             None if difference.abs() > STEP => {
-                let what = format!(
-                    "the wall clock stepped {} by {}",
-                    if difference > 0 { "forwards" } else { "back" },
-                    human(difference.unsigned_abs())
-                );
-                watch.suspicion = Some(Suspicion { difference, since: monotonic, what });
+                watch.suspicion = Some(Suspicion { difference, since: monotonic, what: stepped(difference) });
             }
             None => {
                 watch.ahead = false;
+                self.retention_lag.store(0, Ordering::Relaxed);
                 let most = elapsed / SLEW;
                 self.offset.fetch_add(difference.clamp(-most, most), Ordering::Relaxed);
             }
@@ -227,9 +266,20 @@ impl ServerClock {
         // Forwards at once; backwards by going slowly: time that stood still would stop all that waits for it.
         self.offset.fetch_add(difference.max(0), Ordering::Relaxed);
         watch.ahead = difference < 0;
-        self.retention_lag.store(0, Ordering::Relaxed);
+        // A wall clock behind server time does not vouch for more than it shows.
+        let lag = self.retention_lag.load(Ordering::Relaxed);
+        self.retention_lag.store(lag.min((-difference).max(0)), Ordering::Relaxed);
         watch.suspicion = None;
     }
+}
+
+/// What the wall clock did, from how far it is from server time.
+fn stepped(difference: i64) -> String {
+    if difference.abs() <= STEP {
+        return "the wall clock stepped, and is back where it was".to_owned();
+    }
+    let direction = if difference > 0 { "forwards" } else { "back" };
+    format!("the wall clock stepped {direction} by {}", human(difference.unsigned_abs()))
 }
 
 fn human(ms: u64) -> String {

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use millstream_catalog::{Catalog, CatalogError, Key, Record};
-use millstream_env::{Env, Rate};
+use millstream_env::{Doubt, Env, Rate};
 use serde::{Deserialize, Serialize};
 
 use crate::open::OpenError;
@@ -25,6 +25,12 @@ struct ClockStamp {
     /// How much of it tests have added.
     #[serde(default)]
     ahead_ms: u64,
+    /// [`Doubt::lag`].
+    #[serde(default)]
+    doubt_lag_ms: u64,
+    /// [`Doubt::before`].
+    #[serde(default)]
+    doubt_before_ms: u64,
 }
 
 impl Record for ClockStamp {
@@ -59,12 +65,13 @@ pub struct ClockReading {
 /// it goes on to count, which only a server for tests may do.
 pub(crate) fn start_clock(env: &Env, catalog: &Catalog, may_be_ahead: bool) -> Result<(), OpenError> {
     let stamp = catalog.transact_blocking(|tx| tx.scan::<ClockStamp>(&Key::all()))?.first().copied();
-    if let Some(ClockStamp { now_ms, ahead_ms }) = stamp {
+    if let Some(ClockStamp { now_ms, ahead_ms, doubt_lag_ms, doubt_before_ms }) = stamp {
         if ahead_ms > 0 && !may_be_ahead {
             return Err(OpenError::VirtualClock { ahead_seconds: ahead_ms.div_ceil(1000) });
         }
-        env.clock.start_after(now_ms.saturating_sub(ahead_ms));
         env.clock.move_ahead(ahead_ms);
+        let doubt = Doubt { lag: doubt_lag_ms, before: doubt_before_ms };
+        env.clock.start_after(now_ms.saturating_sub(ahead_ms), doubt);
     }
     Ok(())
 }
@@ -99,7 +106,13 @@ impl Kinesis {
             Rate::REAL => step,
             rate => step.saturating_add(EVERY).saturating_add(STAMP_LATEST * rate.thousandths() / 1000),
         };
-        let stamp = ClockStamp { now_ms: now.saturating_add(claimed), ahead_ms: ahead.saturating_add(claimed) };
+        let doubt = self.env.clock.doubt();
+        let stamp = ClockStamp {
+            now_ms: now.saturating_add(claimed),
+            ahead_ms: ahead.saturating_add(claimed),
+            doubt_lag_ms: doubt.lag,
+            doubt_before_ms: doubt.before,
+        };
         self.catalog.transact(move |tx| tx.put(&stamp)).await
     }
 

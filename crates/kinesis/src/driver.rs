@@ -252,7 +252,7 @@ impl Kinesis {
 
 /// Records of the stream that arrived before this have expired.
 pub(crate) fn horizon(clock: &ServerClock, record: &StreamRecord) -> u64 {
-    clock.retention_now().saturating_sub(record.retention_ms()).max(record.floor_ms)
+    clock.horizon(record.retention_ms()).max(record.floor_ms)
 }
 
 /// When retention is enforced first on a stream that was there at the start.

@@ -453,9 +453,13 @@ fn the_server_starts_on_a_full_disk() {
     sim.disk.set_capacity(used);
     let engine = SegmentEngine::open(sim.env(), space).unwrap();
     let log = engine.open(&id()).unwrap();
+    assert_eq!(read_all(&sim, &log, 0, 0).0.len(), 3, "what is written anew takes the reserve");
+    assert!(!engine.problems().is_empty());
     sim.disk.set_capacity(u64::MAX);
     engine.tick();
-    assert_eq!(read_all(&sim, &log, 0, 0).0.len(), 3);
+    assert!(engine.problems().is_empty());
+    fill(&sim, &engine, &log, 1);
+    assert_eq!(read_all(&sim, &log, 0, 0).0.len(), 4);
 }
 
 #[test]

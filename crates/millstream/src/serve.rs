@@ -75,7 +75,7 @@ pub fn run(config: Config, env: Env) -> Result<(), ServeError> {
     };
     let data = DataDir::create(&env, &path)?;
     let recorder = metrics::install()?;
-    let kinesis = open(&config, &env, &data)?;
+    let kinesis = open(&config, &env, &data, files)?;
     let service = Opened { kinesis, recorder, certificate, files };
     let result = runtime.block_on(serve(&config, env, &data, service, temporary.as_ref()));
     // Jobs that are left on the pool have nothing more to do; the process ends them.
@@ -95,8 +95,9 @@ struct Opened {
 }
 
 /// Opens the log, the catalog and the service over them.
-fn open(config: &Config, env: &Env, data: &DataDir) -> Result<Arc<Kinesis>, ServeError> {
+fn open(config: &Config, env: &Env, data: &DataDir, files: usize) -> Result<Arc<Kinesis>, ServeError> {
     let mut engine = SegmentConfig::new(data.log());
+    engine.open_files = segments_within(files, engine.open_files);
     engine.min_free = config.min_free;
     match &config.storage {
         Storage::Directory { durability, .. } => {
@@ -295,6 +296,12 @@ fn connections_within(files: usize) -> usize {
     files.saturating_sub(FILES_OF_OURS).max(files / 4)
 }
 
+/// The most segments that the log keeps open, at most `wanted`, when the process may have `files` open. Of few files they
+/// get a quarter as well: what is opened for a moment, by all threads at once, needs the rest.
+fn segments_within(files: usize, wanted: usize) -> usize {
+    wanted.min(files / 4)
+}
+
 /// A private directory that goes when it is dropped.
 struct Temporary {
     path: PathBuf,
@@ -326,6 +333,13 @@ mod tests {
     fn connections_leave_files_to_the_log() {
         for (files, connections) in [(1 << 20, (1 << 20) - 1024), (4096, 3072), (1500, 476), (1024, 256)] {
             assert_eq!(connections_within(files), connections);
+        }
+    }
+
+    #[test]
+    fn the_log_gets_on_with_few_files() {
+        for (files, segments) in [(1 << 20, 512), (2048, 512), (1024, 256), (128, 32)] {
+            assert_eq!(segments_within(files, 512), segments);
         }
     }
 }

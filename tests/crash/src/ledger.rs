@@ -7,20 +7,17 @@
 //! - a record that a reader has seen before a crash is there after it, in the same place;
 //! - within a shard, sequence numbers rise;
 //! - of one writer and one partition key, the records are in the order of the puts: within a shard, and from a parent
-//!   shard to its children (a child's id is higher than its parents').
+//!   shard to its children (a child's id is higher than its parents');
+//! - no sequence number is as low as one of an earlier stream of the same name on that shard;
+//! - a record arrived between its put's beginning and its reading, by the server's clock;
+//! - records that have expired are not there, and others may be missing only if they can have expired.
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::history::Truth;
 use crate::payload::{self, RecordId};
-
-/// Where a record is: its shard and sequence number, as the service wrote them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The shard's id.
-    pub shard: String,
-    /// The sequence number.
-    pub sequence: String,
-}
+use crate::place::{Place, Sequence};
+use crate::time::Moment;
 
 /// A record as it was read.
 #[derive(Debug)]
@@ -31,9 +28,11 @@ pub struct Read {
     pub partition_key: String,
     /// Its data.
     pub data: Vec<u8>,
+    /// When it arrived, ms since the epoch, by the server's clock.
+    pub arrived: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Put {
     /// Sent, and no answer: the server was killed, or answered that it does not know.
     Unknown,
@@ -46,6 +45,8 @@ enum Put {
 #[derive(Debug)]
 struct Attempt {
     put: Put,
+    /// When it began: the record did not arrive before, ms since the epoch.
+    began: u64,
     /// Where a reader saw it while the server ran.
     seen: Option<Place>,
     /// Where the verification found it.
@@ -57,10 +58,18 @@ struct Attempt {
 pub struct Ledger {
     seed: u64,
     writers: Vec<Vec<Attempt>>,
-    /// The last sequence number that was read from each shard.
-    last_sequence: HashMap<String, String>,
+    /// What this pass over the stream found, by shard.
+    truth: Truth,
+    /// The highest sequence number on each shard that was acknowledged or read.
+    highest: HashMap<u32, Sequence>,
+    /// The same of the streams of this name before this one.
+    older: HashMap<u32, Sequence>,
     /// Per writer and key, in the order of the shards' ids: the first and last number read from that shard.
-    order: HashMap<(u64, u64), BTreeMap<String, (u64, u64)>>,
+    order: HashMap<(u64, u64), BTreeMap<u32, (u64, u64)>>,
+    /// What arrived before this can have expired, ms since the epoch.
+    can_have_expired: u64,
+    /// What arrived before this has expired.
+    has_expired: u64,
     problems: Vec<String>,
 }
 
@@ -77,19 +86,50 @@ pub struct Counts {
     pub refused: u64,
     /// Read by the follower before the crash.
     pub seen: u64,
+    /// Acknowledged, and gone because their time was over.
+    pub expired: u64,
+}
+
+impl Counts {
+    /// Adds others.
+    pub fn add(&mut self, other: Counts) {
+        self.acknowledged += other.acknowledged;
+        self.unknown += other.unknown;
+        self.unknown_found += other.unknown_found;
+        self.refused += other.refused;
+        self.seen += other.seen;
+        self.expired += other.expired;
+    }
 }
 
 impl Ledger {
-    /// An empty ledger for a stream whose records follow from `seed`.
+    /// An empty ledger for a stream whose records follow from `seed`. `older` has the highest sequence numbers of the
+    /// streams that had its name before.
     #[must_use]
-    pub fn new(seed: u64, writers: u64) -> Self {
+    pub fn new(seed: u64, writers: u64, older: HashMap<u32, Sequence>) -> Self {
         Self {
             seed,
             writers: (0..writers).map(|_| Vec::new()).collect(),
-            last_sequence: HashMap::new(),
+            truth: Truth::new(),
+            highest: older.clone(),
+            older,
             order: HashMap::new(),
+            can_have_expired: 0,
+            has_expired: 0,
             problems: Vec::new(),
         }
+    }
+
+    /// The highest sequence number on each shard that any stream of this name had.
+    #[must_use]
+    pub fn highest(&self) -> HashMap<u32, Sequence> {
+        self.highest.clone()
+    }
+
+    /// Notes that retention was between `shortest` and `longest`, ms, at a moment. What was expired stays so.
+    pub fn retained(&mut self, now: Moment, shortest: u64, longest: u64) {
+        self.can_have_expired = self.can_have_expired.max(now.latest.saturating_sub(shortest));
+        self.has_expired = self.has_expired.max(now.earliest.saturating_sub(longest));
     }
 
     /// The seed that its records follow from.
@@ -99,20 +139,26 @@ impl Ledger {
     }
 
     /// Opens an attempt by a writer. Until it is settled its outcome is unknown.
-    pub fn attempt(&mut self, writer: u64) -> RecordId {
+    pub fn attempt(&mut self, writer: u64, now: Moment) -> RecordId {
         let attempts = &mut self.writers[index(writer)];
-        attempts.push(Attempt { put: Put::Unknown, seen: None, found: None });
+        attempts.push(Attempt { put: Put::Unknown, began: now.earliest, seen: None, found: None });
         RecordId { writer, number: attempts.len() as u64 - 1 }
     }
 
     /// The service said where it wrote the record.
     pub fn acknowledged(&mut self, id: RecordId, place: Place) {
+        self.has_number(place);
         self.settle(id, Put::Acknowledged(place));
     }
 
     /// The service said that it did not write the record.
     pub fn refused(&mut self, id: RecordId) {
         self.settle(id, Put::Refused);
+    }
+
+    fn has_number(&mut self, place: Place) {
+        let highest = self.highest.entry(place.shard).or_insert(place.sequence);
+        *highest = place.sequence.max(*highest);
     }
 
     fn settle(&mut self, id: RecordId, put: Put) {
@@ -137,35 +183,44 @@ impl Ledger {
     pub fn seen(&mut self, read: Read) {
         let Some(id) = self.check_bytes(&read) else { return };
         let Some(attempt) = self.find(id) else { return };
-        match attempt.seen.replace(read.place.clone()) {
+        match attempt.seen.replace(read.place) {
             Some(before) if before != read.place => {
-                self.problem(format!("{id:?} was seen at {before:?} and then at {:?}", read.place));
+                self.problem(format!("{id:?} was seen at {before} and then at {}", read.place));
             }
             _ => {}
         }
     }
 
     /// Takes what the verification read, in the order of its shard.
-    pub fn found(&mut self, read: Read) {
+    pub fn found(&mut self, read: Read, now: Moment) {
         let Some(id) = self.check_bytes(&read) else { return };
-        let place = read.place.clone();
+        let place = read.place;
         let Some(attempt) = self.find(id) else { return };
-        let (put, seen) = (attempt.put.clone(), attempt.seen.clone());
-        let twice = attempt.found.replace(read.place);
+        let (put, seen, began) = (attempt.put, attempt.seen, attempt.began);
+        let twice = attempt.found.replace(place);
         if let Some(first) = twice {
-            self.problem(format!("{id:?} is there twice: {first:?} and {place:?}"));
+            self.problem(format!("{id:?} is there twice: {first} and {place}"));
         }
         match put {
             Put::Acknowledged(said) if said != place => {
-                self.problem(format!("{id:?} was acknowledged at {said:?} and is at {place:?}"));
+                self.problem(format!("{id:?} was acknowledged at {said} and is at {place}"));
             }
-            Put::Refused => self.problem(format!("{id:?} was refused and is at {place:?}")),
+            Put::Refused => self.problem(format!("{id:?} was refused and is at {place}")),
             _ => {}
         }
         if let Some(seen) = seen.filter(|seen| *seen != place) {
-            self.problem(format!("{id:?} was seen at {seen:?} and is at {place:?}"));
+            self.problem(format!("{id:?} was seen at {seen} and is at {place}"));
         }
-        self.check_order(id, &place);
+        if !(began..=now.latest).contains(&read.arrived) {
+            self.problem(format!("{id:?} arrived at {}, not in {began}..={}", read.arrived, now.latest));
+        }
+        if read.arrived < self.has_expired {
+            self.problem(format!(
+                "{id:?} arrived at {} and what was before {} has expired",
+                read.arrived, self.has_expired
+            ));
+        }
+        self.check_order(id, place);
     }
 
     /// The record's id, if its bytes and key are those of an attempt.
@@ -175,25 +230,27 @@ impl Ledger {
         let whole = known && payload::bytes(self.seed, id) == read.data;
         if !whole || payload::partition_key(self.seed, id) != read.partition_key {
             let (length, key) = (read.data.len(), &read.partition_key);
-            self.problem(format!("{:?}: {length} bytes with key {key:?} are no record that was put", read.place));
+            self.problem(format!("{}: {length} bytes with key {key:?} are no record that was put", read.place));
             return None;
         }
         Some(id)
     }
 
-    fn check_order(&mut self, id: RecordId, place: &Place) {
-        let last = self.last_sequence.insert(place.shard.clone(), place.sequence.clone());
-        // All have 56 digits, so that their text compares as their numbers do.
+    fn check_order(&mut self, id: RecordId, place: Place) {
+        self.has_number(place);
+        let there = self.truth.entry(place.shard).or_default();
+        let last = there.last().copied().max(self.older.get(&place.shard).copied());
+        there.push(place.sequence);
         if let Some(last) = last.filter(|last| *last >= place.sequence) {
-            self.problem(format!("{place:?} comes after {last} in its shard"));
+            self.problem(format!("{place} comes after {last} in its shard"));
         }
         let key = (id.writer, payload::key(self.seed, id));
-        let span = self.order.entry(key).or_default().entry(place.shard.clone());
+        let span = self.order.entry(key).or_default().entry(place.shard);
         let (_, newest) =
             span.and_modify(|(_, newest)| *newest = id.number.max(*newest)).or_insert((id.number, id.number));
         if *newest > id.number {
             let newest = *newest;
-            self.problem(format!("{id:?} at {place:?} comes after number {newest} of the same writer and key"));
+            self.problem(format!("{id:?} at {place} comes after number {newest} of the same writer and key"));
         }
     }
 
@@ -213,11 +270,19 @@ impl Ledger {
                         counts.unknown_found += u64::from(there);
                     }
                 }
-                if !there && let Put::Acknowledged(place) = &attempt.put {
-                    missing.push(format!("writer {writer} number {number} was acknowledged at {place:?} and is gone"));
+                if there {
+                    continue;
                 }
-                if !there && let Some(place) = &attempt.seen {
-                    missing.push(format!("writer {writer} number {number} was seen at {place:?} and is gone"));
+                let acknowledged = matches!(attempt.put, Put::Acknowledged(_));
+                if attempt.began < self.can_have_expired {
+                    counts.expired += u64::from(acknowledged);
+                    continue;
+                }
+                if let Put::Acknowledged(place) = &attempt.put {
+                    missing.push(format!("writer {writer} number {number} was acknowledged at {place} and is gone"));
+                }
+                if let Some(place) = &attempt.seen {
+                    missing.push(format!("writer {writer} number {number} was seen at {place} and is gone"));
                 }
             }
         }
@@ -226,7 +291,7 @@ impl Ledger {
             for ((parent, (_, last)), (child, (first, _))) in shards.iter().zip(shards.iter().skip(1)) {
                 if last >= first {
                     crossed.push(format!(
-                        "writer {writer} key {key}: number {last} is on {parent}, number {first} already on {child}"
+                        "writer {writer} key {key}: number {last} is on shard {parent}, number {first} already on {child}"
                     ));
                 }
             }
@@ -237,9 +302,15 @@ impl Ledger {
         counts
     }
 
+    /// What was found up to now, by shard.
+    #[must_use]
+    pub fn truth(&self) -> &Truth {
+        &self.truth
+    }
+
     /// Forgets what was found, for a reading from the beginning.
     pub fn read_again(&mut self) {
-        self.last_sequence.clear();
+        self.truth.clear();
         self.order.clear();
         for attempt in self.writers.iter_mut().flatten() {
             attempt.found = None;

@@ -1,27 +1,21 @@
 //! The rounds: load, kill, restart, verify.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use millstream_harness::{CallError, Endpoint, Kinesis, Random, Server, ServerCommand, StartError};
-use parking_lot::Mutex;
-use serde_json::json;
+use millstream_harness::{CallError, Random, Server, ServerCommand, StartError};
 use thiserror::Error;
 
-use crate::ledger::{Counts, Ledger};
-use crate::load::{self, Shared};
-use crate::verify::{self, Position};
+use crate::report::{End, Report};
+use crate::world::World;
 
 /// The longest that a start, with its recovery, may take.
-const START_LIMIT: Duration = Duration::from_secs(60);
+pub const START_LIMIT: Duration = Duration::from_secs(20);
 /// The longest that a clean stop may take; the server's own drain is 10 s.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// Rounds that a stream lives.
 const STREAM_ROUNDS: u64 = 10;
-const ACCOUNT: &str = "111122223333";
 
 /// How the rounds are run.
 #[derive(Debug)]
@@ -36,6 +30,21 @@ pub struct Settings {
     pub writers: u64,
     /// What the choices follow from.
     pub seed: u64,
+}
+
+impl Settings {
+    /// Where the server keeps its data.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// How the server is started.
+    #[must_use]
+    pub fn command(&self) -> ServerCommand {
+        let more = ["--limits", "none", "--transition-delay", "10ms", "--log-level", "warn", "--test-controls"];
+        ServerCommand::millstream(&self.server, &self.data(), &self.dir.join("server.log"), &more)
+    }
 }
 
 /// Why the run ended early.
@@ -63,103 +72,69 @@ pub enum Failure {
     Stop(String),
 }
 
-/// One stream over its rounds.
-struct Stream {
-    name: String,
-    ledger: Arc<Mutex<Ledger>>,
-    positions: HashMap<String, Position>,
-}
-
 /// Runs all rounds.
 ///
 /// # Errors
 /// The first round that fails; see [`Failure`].
 pub async fn run(settings: &Settings) -> Result<(), Failure> {
-    let data = settings.dir.join("data");
-    let output = settings.dir.join("server.log");
-    let more = ["--limits", "none", "--transition-delay", "10ms", "--log-level", "warn"];
-    let command = ServerCommand::millstream(&settings.server, &data, &output, &more);
-    let mut server = Server::start(&command, START_LIMIT)?;
-    let mut stream: Option<Stream> = None;
+    let command = settings.command();
+    let mut report = Report::default();
+    let mut server = start(&command, &mut report)?;
+    let mut world = World::create(settings.seed, settings.writers, &server, Duration::ZERO).await?;
     for round in 1..=settings.rounds {
         let mut random = Random::part(settings.seed, round);
-        let mut kinesis = Kinesis::open(&endpoint(&server)?).await?;
-        let current = match &mut stream {
-            Some(stream) => stream,
-            None => stream.insert(create(&mut kinesis, settings, round).await?),
-        };
-        let (how, reshards) = disturb(server, settings, current, &mut random).await?;
-        server = restart(&command, &mut random)?;
-        let counts = verify(&server, current, round).await?;
-        println!(
-            "round {round}: ok, {how}, {} acknowledged, {} unknown of which {} written, {} refused, {} followed, \
-             {} shards, {reshards} reshards",
-            counts.acknowledged,
-            counts.unknown,
-            counts.unknown_found,
-            counts.refused,
-            counts.seen,
-            current.positions.len(),
-        );
+        let end = disturb(server, &mut world, &mut random).await?;
+        server = restart(&command, &mut random, &mut report)?;
+        let counts = world.verify(&server, round, &mut report).await?;
+        println!("round {round}: ok, {end}, {counts}");
+        report.round(end);
         if round % STREAM_ROUNDS == 0 || round == settings.rounds {
-            retire(&server, current, round).await?;
-            stream = None;
+            println!("{}", world.renew(&server, round, &mut report).await?);
         }
     }
-    stopped(server)
+    stopped(server)?;
+    print!("{}", report.summary(&world.tally.lock(), &settings.data()));
+    Ok(())
 }
 
-fn endpoint(server: &Server) -> Result<Endpoint, Failure> {
-    let address = server.address().ok_or_else(|| Failure::Stop("the server has no address".to_owned()))?;
-    Ok(Endpoint::new(address, ACCOUNT))
-}
-
-async fn create(kinesis: &mut Kinesis, settings: &Settings, round: u64) -> Result<Stream, Failure> {
-    let name = format!("crash-{round}");
-    kinesis.create_stream(&name, 2).await?;
-    let ledger = Ledger::new(settings.seed ^ round, settings.writers);
-    Ok(Stream { name, ledger: Arc::new(Mutex::new(ledger)), positions: HashMap::new() })
-}
-
-/// Loads the server and ends it at a random moment. Gives how it was ended and how many reshards were taken.
-async fn disturb(
-    server: Server,
-    settings: &Settings,
-    stream: &Stream,
-    random: &mut Random,
-) -> Result<(&'static str, u64), Failure> {
-    let shared = Shared {
-        endpoint: endpoint(&server)?,
-        stream: stream.name.clone(),
-        ledger: Arc::clone(&stream.ledger),
-        ending: Arc::new(AtomicBool::new(false)),
-    };
-    let writers: Vec<_> = (0..settings.writers)
-        .map(|writer| tokio::spawn(load::write(shared.clone(), writer, Random::new(random.u64()))))
-        .collect();
-    let follower = tokio::spawn(load::follow(shared.clone(), stream.positions.clone()));
-    let resharder = tokio::spawn(load::reshard(shared.clone(), Random::new(random.u64())));
+/// Loads the server and ends it at a random moment, or just after a change of something was asked for.
+async fn disturb(server: Server, world: &mut World, random: &mut Random) -> Result<End, Failure> {
+    let load = world.load(&server, random).await?;
+    let aimed = random.chance(35);
     // The random moment. It is no wait for anything.
-    tokio::time::sleep(Duration::from_millis(random.range(20, 1200))).await;
-    let how = if random.chance(85) {
-        shared.ending.store(true, Ordering::Relaxed);
-        server.kill()?;
-        "killed"
-    } else {
-        // The load goes on while the server drains, from another thread's point of view: the writers must be polled.
-        shared.ending.store(true, Ordering::Relaxed);
-        tokio::task::spawn_blocking(move || stopped(server)).await.map_err(std::io::Error::other)??;
-        "stopped"
-    };
-    for writer in writers {
-        writer.await.map_err(std::io::Error::other)?;
+    tokio::time::sleep(Duration::from_millis(random.range(20, if aimed { 400 } else { 1200 }))).await;
+    if aimed {
+        let sent = load.shared.sent.notified();
+        // Nothing may be sent for a while; then any moment is as good.
+        if tokio::time::timeout(Duration::from_secs(1), sent).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(random.range(0, 4))).await;
+        }
     }
-    follower.await.map_err(std::io::Error::other)?;
-    let reshards = resharder.await.map_err(std::io::Error::other)?;
-    Ok((how, reshards))
+    load.expect_the_end();
+    let end = if random.chance(15) {
+        terminate(server).await?;
+        End::Stopped
+    } else {
+        server.kill()?;
+        if aimed { End::KilledAtChange } else { End::Killed }
+    };
+    load.finish().await?;
+    Ok(end)
 }
 
-fn stopped(server: Server) -> Result<(), Failure> {
+/// Stops the server cleanly; the load goes on while it drains.
+///
+/// # Errors
+/// When the stop is not clean.
+pub async fn terminate(server: Server) -> Result<(), Failure> {
+    tokio::task::spawn_blocking(move || stopped(server)).await.map_err(std::io::Error::other)?
+}
+
+/// The same, on this thread.
+///
+/// # Errors
+/// When the stop is not clean.
+pub fn stopped(server: Server) -> Result<(), Failure> {
     match server.stop(STOP_LIMIT)? {
         Some(status) if status.success() => Ok(()),
         Some(status) => Err(Failure::Stop(format!("the server ended with {status}"))),
@@ -167,38 +142,67 @@ fn stopped(server: Server) -> Result<(), Failure> {
     }
 }
 
+/// Starts the server, and notes how long that took.
+///
+/// # Errors
+/// When it does not start in time.
+pub fn start(command: &ServerCommand, report: &mut Report) -> Result<Server, Failure> {
+    let begun = std::time::Instant::now();
+    let server = Server::start(command, START_LIMIT)?;
+    report.started_after(begun.elapsed());
+    Ok(server)
+}
+
 /// Starts the server again; sometimes it is killed in the middle of that first.
-fn restart(command: &ServerCommand, random: &mut Random) -> Result<Server, Failure> {
+fn restart(command: &ServerCommand, random: &mut Random, report: &mut Report) -> Result<Server, Failure> {
     while random.chance(25) {
         let server = Server::spawn(command)?;
         std::thread::sleep(Duration::from_millis(random.range(0, 60)));
         server.kill()?;
+        report.killed_while_starting();
     }
-    Ok(Server::start(command, START_LIMIT)?)
+    start(command, report)
 }
 
-/// Reads what came since the last verification and judges the ledger.
-async fn verify(server: &Server, stream: &mut Stream, round: u64) -> Result<Counts, Failure> {
-    let mut kinesis = Kinesis::open(&endpoint(server)?).await?;
-    // A plan that the kill met goes on to its end.
-    kinesis.wait_active(&stream.name).await?;
-    let ledger = Arc::clone(&stream.ledger);
-    verify::pass(&mut kinesis, &stream.name, &mut stream.positions, &mut |read| ledger.lock().found(read)).await?;
-    let mut ledger = stream.ledger.lock();
-    let counts = ledger.judge();
-    match ledger.problems() {
-        [] => Ok(counts),
-        problems => Err(Failure::Broken { round, problems: problems.to_vec() }),
+/// A problem, if there is one.
+pub fn broken(round: u64, problems: Vec<String>) -> Result<(), Failure> {
+    if problems.is_empty() { Ok(()) } else { Err(Failure::Broken { round, problems }) }
+}
+
+/// For `join` handles: what a task that panicked becomes.
+pub fn joined<T>(ended: Result<T, tokio::task::JoinError>) -> Result<T, Failure> {
+    ended.map_err(|error| Failure::Io(std::io::Error::other(error)))
+}
+
+/// Shared by what runs the load.
+pub type Tasks = Vec<tokio::task::JoinHandle<()>>;
+
+/// The load of one round.
+#[derive(Debug)]
+pub struct Load {
+    /// What its parts share.
+    pub shared: crate::shared::Shared,
+    /// Its parts.
+    pub tasks: Tasks,
+}
+
+impl Load {
+    /// From here on the server may go away.
+    pub fn expect_the_end(&self) {
+        self.shared.ending.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Waits for all parts, once the server is gone.
+    ///
+    /// # Errors
+    /// When one of them panicked.
+    pub async fn finish(self) -> Result<(), Failure> {
+        for task in self.tasks {
+            joined(task.await)?;
+        }
+        Ok(())
     }
 }
 
-/// Reads all of a stream once more, from its beginning, and deletes it.
-async fn retire(server: &Server, stream: &mut Stream, round: u64) -> Result<(), Failure> {
-    stream.ledger.lock().read_again();
-    stream.positions.clear();
-    let counts = verify(server, stream, round).await?;
-    println!("{}: read from its beginning, {} acknowledged records are there", stream.name, counts.acknowledged);
-    let mut kinesis = Kinesis::open(&endpoint(server)?).await?;
-    kinesis.call("DeleteStream", &json!({ "StreamName": stream.name })).await?;
-    Ok(())
-}
+/// The streams of a run.
+pub type Streams = Arc<Vec<Arc<crate::stream::Stream>>>;

@@ -8,8 +8,12 @@ mod connection;
 mod kinesis;
 mod random;
 mod server;
+mod subscription;
+mod usage;
 
 pub use connection::{Connection, Endpoint, Response, SIGNED_AT};
 pub use kinesis::{CallError, Kinesis, ShardDescription};
 pub use random::Random;
 pub use server::{Ready, Server, ServerCommand, StartError};
+pub use subscription::{Event, Subscription};
+pub use usage::Usage;

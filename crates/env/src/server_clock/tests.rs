@@ -49,11 +49,17 @@ fn a_wall_step_pauses_retention_until_it_was_steady_for_as_long() {
 fn a_step_that_is_undone_costs_nothing() {
     let clock = Arc::new(SimClock::new(1_000 * DAY));
     let server = server(&clock);
+    let says = |what: &str| assert_eq!(server.state(), ClockState::Suspect(format!("the wall clock stepped{what}")));
     clock.step_wall(400 * DAY as i64);
     server.tick();
+    says(" forwards by 400 days");
     run(&clock, &server, 60_000);
-    clock.step_wall(-400 * DAY as i64);
+    clock.step_wall(-401 * DAY as i64);
     server.tick();
+    says(" back by 24 h");
+    clock.step_wall(DAY as i64);
+    server.tick();
+    says(", and is back where it was");
     run(&clock, &server, STEADY_MIN as u64 + 60_000);
     assert_eq!(server.state(), ClockState::Trusted);
     assert!(server.now().abs_diff(crate::Clock::wall(&*clock)) < 1_000);
@@ -63,7 +69,7 @@ fn a_step_that_is_undone_costs_nothing() {
 fn a_clock_that_was_far_ahead_goes_slowly_and_never_stands_still() {
     let clock = Arc::new(SimClock::new(1_000 * DAY));
     let server = server(&clock);
-    server.start_after(1_030 * DAY);
+    server.start_after(1_030 * DAY, Doubt::default());
     server.confirm();
     for _ in 0..90 {
         let before = server.now();
@@ -78,7 +84,7 @@ fn a_clock_that_was_far_ahead_goes_slowly_and_never_stands_still() {
 fn never_starts_before_the_newest_stamp() {
     let clock = Arc::new(SimClock::new(1_000 * DAY));
     let server = server(&clock);
-    server.start_after(1_001 * DAY);
+    server.start_after(1_001 * DAY, Doubt::default());
     assert!(server.now() >= 1_001 * DAY);
     assert!(matches!(server.state(), ClockState::Suspect(_)));
 }
@@ -87,11 +93,84 @@ fn never_starts_before_the_newest_stamp() {
 fn a_start_long_after_the_newest_stamp_pauses_retention() {
     let clock = Arc::new(SimClock::new(1_000 * DAY));
     let server = server(&clock);
-    server.start_after(600 * DAY);
+    server.start_after(600 * DAY, Doubt::default());
     assert_eq!(server.now(), 1_000 * DAY);
     assert_eq!(server.retention_now(), 600 * DAY);
     server.confirm();
     assert_eq!(server.retention_now(), 1_000 * DAY);
+}
+
+/// The clock of the next start, from what the last one left on disk.
+fn restarted(clock: &Arc<SimClock>, last: &ServerClock) -> ServerClock {
+    let next = server(clock);
+    next.start_after(last.now(), last.doubt());
+    next
+}
+
+#[test]
+fn a_doubt_outlives_restarts() {
+    let clock = Arc::new(SimClock::new(1_000 * DAY));
+    let first = server(&clock);
+    first.start_after(600 * DAY, Doubt::default());
+    run(&clock, &first, 60_000);
+    let mut last = first;
+    for restarts in 1..4 {
+        let (stamp, doubt) = (last.now(), last.doubt());
+        clock.advance(1_000);
+        last = server(&clock);
+        last.start_after(stamp, doubt);
+        assert!(matches!(last.state(), ClockState::Suspect(_)));
+        // Only what a running server measured is believed.
+        run(&clock, &last, 60_000);
+        assert_eq!(last.retention_now(), 600 * DAY + 60_000 * (restarts + 1));
+        assert!(last.horizon(DAY) < 599 * DAY + 600_000);
+    }
+    run(&clock, &last, DAY);
+    assert_eq!(last.state(), ClockState::Trusted);
+    assert_eq!((last.retention_now(), last.doubt().lag), (last.now(), 0));
+}
+
+#[test]
+fn a_wall_clock_put_right_does_not_make_the_leap_true() {
+    let clock = Arc::new(SimClock::new(600 * DAY));
+    let right = server(&clock);
+    clock.step_wall(400 * DAY as i64);
+    let wrong = restarted(&clock, &right);
+    run(&clock, &wrong, 60_000);
+    assert!(wrong.now() >= 1_000 * DAY);
+    clock.step_wall(-400 * DAY as i64);
+    let mut server = restarted(&clock, &wrong);
+    let mut true_time = 600 * DAY + 60_000;
+    for days in 0..40 {
+        assert!(server.now() >= 1_000 * DAY, "time does not go back");
+        assert!(server.retention_now() <= true_time, "after {days} days");
+        assert!(true_time - server.retention_now() < DAY, "after {days} days");
+        if days == 20 {
+            server = restarted(&clock, &server);
+        }
+        run(&clock, &server, DAY);
+        true_time += DAY;
+    }
+    assert_eq!(server.state(), ClockState::Trusted);
+    assert!(server.now() < 1_025 * DAY, "it goes slowly until it is caught up with");
+}
+
+#[test]
+fn what_came_after_a_leap_expires_by_the_clock_that_stamped_it() {
+    let clock = Arc::new(SimClock::new(600 * DAY));
+    let right = server(&clock);
+    clock.step_wall(400 * DAY as i64);
+    let wrong = restarted(&clock, &right);
+    let stamped = wrong.now();
+    run(&clock, &wrong, 60_000);
+    clock.step_wall(-400 * DAY as i64);
+    let server = restarted(&clock, &wrong);
+    run(&clock, &server, DAY - 120_000);
+    assert!(server.horizon(DAY) < 600 * DAY, "what is from before the leap is not due yet");
+    run(&clock, &server, DAY);
+    let horizon = server.horizon(DAY);
+    assert!(horizon > stamped && horizon < server.now(), "what is from after it does not wait for 400 days");
+    assert!(server.horizon(7 * DAY) < 595 * DAY, "of a longer retention nothing is due");
 }
 
 #[test]

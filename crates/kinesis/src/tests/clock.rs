@@ -161,3 +161,46 @@ fn a_step_wakes_subscriptions_whose_time_is_over() {
     assert!(woken.0.load(Ordering::Relaxed), "no heartbeat is waited for");
     assert!(matches!(waiting.as_mut().poll(&mut Task::from_waker(&waker)), Poll::Ready(None)));
 }
+
+#[test]
+fn a_leap_of_the_machines_clock_costs_no_record_over_any_number_of_restarts() {
+    let put = PutRecordInput {
+        stream_name: Some("s".into()),
+        partition_key: Some("k".into()),
+        data: millstream_api::Blob::from_bytes(b"kept"),
+        ..Default::default()
+    };
+    let seek = GetShardIteratorInput {
+        stream_name: Some("s".into()),
+        shard_id: "0".into(),
+        shard_iterator_type: ShardIteratorType::TrimHorizon,
+        ..Default::default()
+    };
+    let records = |world: &World| {
+        let Ok(Output::GetShardIterator(found)) = world.call(Input::GetShardIterator(seek.clone())) else {
+            panic!("an iterator")
+        };
+        let iterator = found.shard_iterator.expect("an iterator").into();
+        let page = GetRecordsInput { shard_iterator: iterator, ..Default::default() };
+        match world.call(Input::GetRecords(page)) {
+            Ok(Output::GetRecords(page)) => page.records.len(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let mut world = World::on_disk(machine(1), at_once()).unwrap_or_else(|_| panic!("starts"));
+    world.create("s", 1);
+    world.call(Input::PutRecord(put)).expect("put");
+    let days = 24 * HOUR as i64;
+    // Wrong, wrong again, put right, and right again; every time long enough for retention to be enforced.
+    for step in [400 * days, 0, -400 * days + HOUR as i64, 0] {
+        let machine = world.crash(Crash::Kill);
+        machine.clock.step_wall(step);
+        world = World::on_disk(machine, at_once()).unwrap_or_else(|_| panic!("starts again"));
+        world.pass(80_000);
+        assert_eq!(records(&world), 1, "after a step by {step} ms");
+    }
+    for _ in 0..25 {
+        world.pass(HOUR);
+    }
+    assert_eq!(records(&world), 0, "it is due by now");
+}

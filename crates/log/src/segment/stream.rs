@@ -204,7 +204,13 @@ impl Stream {
     }
 
     fn recover(&self) {
-        let life = match recover(&self.shared, &self.id, &self.dir) {
+        let mut recovered = recover(&self.shared, &self.id, &self.dir);
+        if matches!(&recovered, Err(ScanError::Disk(e)) if space::is_full_error(e)) {
+            // What has to be written anew before it can be read is worth the reserve.
+            self.shared.space.meet_full_disk(&self.shared);
+            recovered = recover(&self.shared, &self.id, &self.dir);
+        }
+        let life = match recovered {
             Ok(recovered) => {
                 let outcome = if recovered.damage.is_empty() { "whole" } else { "damaged" };
                 counter!(RECOVERIES, "outcome" => outcome).increment(1);
