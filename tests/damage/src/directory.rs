@@ -114,9 +114,9 @@ fn newest_commits(image: &Image) -> BTreeMap<PathBuf, usize> {
     // In the order of their names, so that of each directory the last one stays.
     for (path, bytes) in image.files.iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "seg")) {
         let commits = bytes.chunks(ALIGN).enumerate();
-        let ours = commits.filter(|(_, chunk)| chunk.starts_with(COMMIT) && chunk[SALT] == bytes[SALT]);
+        let mut ours = commits.filter(|(_, chunk)| chunk.starts_with(COMMIT) && chunk[SALT] == bytes[SALT]);
         let dir = path.parent().expect("a directory");
-        newest.insert(dir, (path, ours.last().map_or(bytes.len(), |(at, _)| at * ALIGN)));
+        newest.insert(dir, (path, ours.next_back().map_or(bytes.len(), |(at, _)| at * ALIGN)));
     }
     newest.into_values().map(|(path, at)| (path.clone(), at)).collect()
 }

@@ -96,14 +96,14 @@ impl Script {
 ///
 /// # Errors
 /// The first promise that is broken.
-pub fn live(node: &Node, model: Model, script: &Script, points: &mut Points) -> Result<Model, (Model, Problem)> {
+pub fn live(node: &Node, model: Model, script: &Script, points: &mut Points) -> Result<Model, Problem> {
     let model = RefCell::new(model);
     let clients = Clients { node, model: &model, faulty: script.is_faulty() };
     let result = turns(clients, script, points);
     let mut model = model.into_inner();
     match result.err().or_else(|| model.problems.pop()) {
         None => Ok(model),
-        Some(problem) => Err((model, problem)),
+        Some(problem) => Err(problem),
     }
 }
 

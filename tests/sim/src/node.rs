@@ -202,7 +202,6 @@ pub fn machine_on(image: &DiskImage, how: Crash, seed: u64, wall: u64) -> SimEnv
 }
 
 /// A random number generator's draw below a limit.
-#[must_use]
 pub fn draw(machine: &SimEnv) -> impl Fn(u64) -> u64 + '_ {
     |limit| machine.random.u64() % limit.max(1)
 }

@@ -124,7 +124,7 @@ impl Plan {
         let model = Model { relaxed: self.relaxed, ..Model::default() };
         let (operations, reads) = (node.machine.disk.operations(), node.machine.disk.reads());
         script.arm(&node.machine);
-        let mut model = live(&node, model, script, points).map_err(|(_, problem)| problem)?;
+        let mut model = live(&node, model, script, points)?;
         let spent = (node.machine.disk.operations() - operations, node.machine.disk.reads() - reads);
         node.machine.disk.keep_images(None);
         let machine = node.end(Crash::PowerLoss);

@@ -112,7 +112,7 @@ fn one_life(between: Between, setup: &Setup, points_every: u64, points: &mut Poi
     let script = Script::draw(&|limit| node.below(limit), points_every);
     node.machine.trace.note(|| format!("{script:?}"));
     script.arm(&node.machine);
-    let mut model = live(&node, model, &script, points).map_err(|(_, problem)| problem)?;
+    let mut model = live(&node, model, &script, points)?;
     node.machine.disk.keep_images(None);
     node.machine.disk.set_capacity(u64::MAX);
     let crash = match node.below(4) {
