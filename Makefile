@@ -9,6 +9,7 @@ CARGO  ?= cargo
 ROUNDS ?= 1000
 SEEDS  ?= 1000
 MINUTES ?= 30
+TARGET ?=
 SEED   ?=
 STEP   ?= 1
 DATA   ?= data
@@ -17,13 +18,14 @@ RUN_ARGS ?=
 # Set by who takes what `make bench-instructions` counts for the new figures.
 ACCEPT ?=
 
-.PHONY: help run build check test sim crash bench bench-quick bench-full bench-render bench-instructions tools fmt clean-tools damage soak
+.PHONY: help run build check test sim crash bench bench-quick bench-full bench-render bench-instructions tools fmt clean-tools damage fuzz fuzz-minimise soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run RUN_ARGS='--limits none'    passes flags to 'millstream serve'"
 	@echo "  make crash ROUNDS=50 SEED=7          repeats the rounds of one seed"
+	@echo "  make fuzz MINUTES=20 TARGET=json     fuzzes one target for 20 minutes; see fuzz/README.md"
 
 run: ## build the release binary and serve on 127.0.0.1:4567, with its data under ./data
 	$(CARGO) build --locked --release -p millstream
@@ -51,6 +53,12 @@ sim: ## run the service on a simulated machine that breaks in every way: every p
 crash: ## kill -9 the real server ROUNDS times under load and verify what it kept
 	$(CARGO) build --locked --release -p millstream -p millstream-crash
 	target/release/millstream-crash --server target/release/millstream --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
+fuzz: ## fuzz the parsers that meet untrusted bytes, MINUTES of processor time for each family (TARGET=name: one target)
+	$(PYTHON) fuzz/run.py --minutes $(MINUTES) $(if $(TARGET),--target $(TARGET))
+
+fuzz-minimise: ## fold what fuzzing has found into the small corpora under fuzz/corpus
+	$(PYTHON) fuzz/run.py --minimise $(if $(TARGET),--target $(TARGET))
 
 damage: ## flip every byte and cut every file of a small data directory, and see what check and the server make of it
 	DAMAGE_STEP=$(STEP) $(CARGO) test --locked --release -p millstream-damage -- --ignored --nocapture

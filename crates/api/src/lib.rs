@@ -17,7 +17,7 @@ mod service;
 pub mod validate;
 mod value;
 
-pub use decode::{Decode, Missing, Structure, TIMESTAMP, no_blob};
+pub use decode::{Decode, Missing, Passed, Structure, TIMESTAMP, no_blob};
 pub use encode::{Encode, Encoder};
 pub use error::{Error, ErrorCode};
 pub use service::{BoxFuture, Context, EventStream, Events, HangUp, RequestId};

@@ -8,6 +8,8 @@
 
 mod backend;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod record;
 mod transaction;
 mod verify;

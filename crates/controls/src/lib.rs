@@ -9,6 +9,8 @@ mod call;
 mod duration;
 mod fault;
 mod faults;
+#[doc(hidden)]
+pub mod fuzzing;
 mod journal;
 mod partial;
 mod routes;

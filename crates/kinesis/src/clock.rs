@@ -19,7 +19,7 @@ const STAMP_LATEST: u64 = 2_000;
 
 /// The one record of its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct ClockStamp {
+pub(crate) struct ClockStamp {
     /// Domain time.
     now_ms: u64,
     /// How much of it tests have added.

@@ -14,6 +14,8 @@ mod consumers;
 mod describe;
 mod distribution;
 mod driver;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hash;
 pub mod hooks;
 pub mod limits;

@@ -29,6 +29,11 @@ const CONSUMER_ACTIONS: &[&str] = &["DescribeStreamConsumer", "SubscribeToShard"
 /// The answer for a resource that has no policy, as AWS gives it.
 const NO_POLICY: &str = "{}";
 
+/// Checks the policy of a stream or of a consumer. The error says what is wrong, without a full stop.
+pub(crate) fn check(policy: &str, of_stream: bool) -> Result<(), String> {
+    grammar::check(policy, if of_stream { STREAM_ACTIONS } else { CONSUMER_ACTIONS })
+}
+
 impl Kinesis {
     pub(crate) async fn put_resource_policy(
         &self,
@@ -40,11 +45,8 @@ impl Kinesis {
         if !limit.allows(input.policy.len() as u64) {
             return Err(texts::resource_policy_too_large(limit));
         }
-        let actions = match address {
-            ResourceAddress::Stream(_) => STREAM_ACTIONS,
-            ResourceAddress::Consumer(_) => CONSUMER_ACTIONS,
-        };
-        grammar::check(&input.policy, actions).map_err(|why| texts::invalid_resource_policy(&why))?;
+        let of_stream = matches!(address, ResourceAddress::Stream(_));
+        check(&input.policy, of_stream).map_err(|why| texts::invalid_resource_policy(&why))?;
         let policy = input.policy.into_owned();
         let put = self.change(&stream, move |record, _| {
             *labels_mut(record, &address)?.policy = Some(policy);

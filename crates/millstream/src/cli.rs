@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::config::{Key, Layer, Raw};
+use crate::config::{Key, Layer, Raw, printable};
 
 /// A server that speaks Amazon Kinesis Data Streams and keeps what it acknowledges.
 #[derive(Debug, Parser)]
@@ -168,7 +168,7 @@ pub fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
     let line = lines.join(" ");
-    format!("{}; see --help", line.strip_prefix("error: ").unwrap_or(&line))
+    printable(&format!("{}; see --help", line.strip_prefix("error: ").unwrap_or(&line)))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub(crate) use layers::printable;
 pub use layers::{ConfigError, Key, Layer, Raw, from_environment, from_file};
 use layers::{Layers, Source};
 pub use limits::LimitsChoice;
@@ -129,6 +130,15 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names the setting, where it was set, and what it may be.
     pub fn load(
+        flags: Layer,
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        read: impl Fn(&Path) -> Result<String, ConfigError>,
+    ) -> Result<Config, ConfigError> {
+        Config::of(flags, file, environment, read).map_err(|ConfigError(line)| ConfigError(printable(&line)))
+    }
+
+    fn of(
         flags: Layer,
         file: Option<&Path>,
         environment: impl Iterator<Item = (String, String)>,

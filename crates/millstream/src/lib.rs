@@ -5,7 +5,7 @@ mod allocator;
 mod banner;
 mod certs;
 pub mod check;
-mod cli;
+pub mod cli;
 pub mod config;
 mod controls;
 pub mod data_dir;

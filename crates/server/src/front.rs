@@ -62,7 +62,7 @@ struct Seen {
 
 /// What `X-Amz-Target` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
+pub(crate) enum Target {
     /// No service or no operation.
     Incomplete,
     /// Another service, or no operation of this one.
@@ -71,7 +71,7 @@ enum Target {
 }
 
 impl Target {
-    fn of(headers: &HeaderMap) -> Target {
+    pub(crate) fn of(headers: &HeaderMap) -> Target {
         let value = headers.get(&X_AMZ_TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
         match value.split_once('.') {
             Some((service, operation)) if !service.is_empty() && !operation.is_empty() => {

@@ -18,6 +18,8 @@ mod controls;
 mod crowd;
 mod fault;
 mod front;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod ids;
 mod known;

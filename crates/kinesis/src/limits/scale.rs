@@ -66,8 +66,8 @@ impl FromStr for Scale {
             if !are_digits(whole) || !are_digits(rest) || rest.len() > 3 {
                 return None;
             }
-            let thousandths =
-                whole.parse::<u64>().ok()?.checked_mul(1000)? + format!("{rest:0<3}").parse::<u64>().ok()?;
+            let rest = format!("{rest:0<3}").parse().ok()?;
+            let thousandths = whole.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(rest)?;
             (1..=LARGEST).contains(&thousandths).then_some(Scale { thousandths })
         };
         parse().ok_or_else(|| NoScale(text.to_owned()))

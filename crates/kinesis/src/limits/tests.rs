@@ -54,6 +54,8 @@ fn factors_are_strict_and_exact() {
         assert_eq!((scale.of(100), scale.to_string().as_str()), (hundred, text));
     }
     for text in ["", "x", "10", "x0", "x0.0001", "x1000001", "x-1", "x+1", "x1.", "x.5", "X2", "x 2", "x1e3", "x1.0001"]
+        .into_iter()
+        .chain(["x18446744073709551.999"])
     {
         assert!(text.parse::<Scale>().is_err(), "{text}");
     }

@@ -124,9 +124,12 @@ impl TokenKeys {
     pub fn rotate(&self) -> Result<(), KeysError> {
         let _rotating = self.file.rotating.lock();
         let KeySet { newest, mut older } = KeySet::clone(&self.keys.load());
-        let id = newest.id.wrapping_add(1);
+        let mut id = newest.id.wrapping_add(1);
         older.push(newest);
         older.drain(..older.len().saturating_sub(KEPT - 1));
+        while older.iter().any(|key| key.id == id) {
+            id = id.wrapping_add(1);
+        }
         let keys = KeySet { newest: TokenKey::random(id, &*self.random), older };
         self.file.write(&keys)?;
         self.keys.store(Arc::new(keys));
@@ -236,9 +239,11 @@ impl KeyFile {
             _ => text.into_owned(),
         };
         let lines = text.lines().skip(1);
-        let mut older = Vec::new();
+        let mut older: Vec<TokenKey> = Vec::new();
         for (n, line) in lines.enumerate() {
-            older.push(parse_key(line).ok_or_else(|| bad(n + 2))?);
+            // A token names its key by its id.
+            let key = parse_key(line).filter(|key| older.iter().all(|other| other.id != key.id));
+            older.push(key.ok_or_else(|| bad(n + 2))?);
         }
         let newest = older.pop().ok_or_else(|| bad(2))?;
         Ok((KeySet { newest, older }, is_checked))

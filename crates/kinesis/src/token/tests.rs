@@ -146,6 +146,7 @@ fn a_file_of_something_else_is_refused() {
         ("millstream token keys 1\n", 2),
         ("millstream token keys 1\n1 abcd\n", 2),
         (&format!("millstream token keys 1\n1 {}\nx {}\n", "a1".repeat(32), "a1".repeat(32)), 3),
+        (&format!("millstream token keys 1\n1 {}\n1 {}\n", "a1".repeat(32), "b2".repeat(32)), 3),
     ] {
         let sim = SimEnv::new(1);
         sim.env().disk.create_dir_all(Path::new("/data")).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use millstream_env::{Disk, Env};
 
-use super::format::crc32c;
+use super::format::{NUMBER_MAX, crc32c};
 use super::space;
 
 const NAME: &str = "epoch";
@@ -20,7 +20,7 @@ pub(crate) fn read_epoch(env: &Env, dir: &Path) -> io::Result<Option<u64>> {
     let epoch = bytes.get(..8).and_then(|b| Some(u64::from_le_bytes(b.try_into().ok()?)));
     let crc = bytes.get(8..).and_then(|b| Some(u32::from_le_bytes(b.try_into().ok()?)));
     match (epoch, crc) {
-        (Some(epoch), Some(crc)) if crc == crc32c(&epoch.to_le_bytes()) => Ok(Some(epoch)),
+        (Some(epoch), Some(crc)) if crc == crc32c(&epoch.to_le_bytes()) && epoch < NUMBER_MAX => Ok(Some(epoch)),
         _ => {
             let what = format!("{} is damaged; `millstream check --repair` makes it again", path.display());
             Err(io::Error::new(io::ErrorKind::InvalidData, what))

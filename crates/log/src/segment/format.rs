@@ -29,6 +29,10 @@ pub(crate) const BLOCK_ENTRY: usize = 80;
 pub(crate) const SEGMENT_HEADER_MAX: u32 = 64 << 20;
 pub(crate) const COMMIT_BLOCKS_MAX: u32 = 1 << 20;
 
+/// No offset, time, epoch or number on disk is larger, so that they can be added to: what says otherwise was not written by
+/// us, whatever its checksum.
+pub(crate) const NUMBER_MAX: u64 = 1 << 62;
+
 /// Segment flag: written in relaxed mode.
 pub(crate) const SEGMENT_RELAXED: u32 = 1;
 /// Commit flag: everything before it is durable and the process stopped in order.
@@ -74,6 +78,11 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u64(&mut self) -> Option<u64> {
         Some(u64::from_le_bytes(self.bytes(8)?.try_into().ok()?))
+    }
+
+    /// A number that can be added to.
+    fn number(&mut self) -> Option<u64> {
+        self.u64().filter(|number| *number <= NUMBER_MAX)
     }
 
     fn text(&mut self) -> Option<Arc<str>> {
@@ -190,9 +199,10 @@ impl SegmentHeader {
         SegmentHeader::length(bytes)?;
         let short = || String::from("damaged header (too short)");
         let mut r = Reader(bytes.get(16..).ok_or_else(short)?);
-        let mut number = || r.u64().ok_or_else(short);
-        let (salt, segment, first_commit, epoch, created, floor_time) =
-            (number()?, number()?, number()?, number()?, number()?, number()?);
+        let salt = r.u64().ok_or_else(short)?;
+        let mut number = || r.number().ok_or_else(|| String::from("damaged header (numbers)"));
+        let (segment, first_commit, epoch, created, floor_time) =
+            (number()?, number()?, number()?, number()?, number()?);
         let flags = r.u32().ok_or_else(short)?;
         let body_length = r.u32().ok_or_else(short)? as usize;
         let body_crc = r.u32().ok_or_else(short)?;
@@ -221,7 +231,7 @@ impl SegmentHeader {
     fn decode_body(&mut self, body: &[u8]) -> Option<()> {
         let mut r = Reader(body);
         self.id = LogId { account: r.text()?, region: r.text()?, incarnation: r.u64()? };
-        self.base = r.u64()?;
+        self.base = r.number()?;
         let count = r.u32()? as usize;
         if count > r.0.len() / SHARD_START {
             return None;
@@ -229,7 +239,7 @@ impl SegmentHeader {
         self.shards.reserve_exact(count);
         for _ in 0..count {
             let (shard, flags) = (r.u32()?, r.u32()?);
-            let (next, floor, last_time, note) = (r.u64()?, r.u64()?, r.u64()?, r.u64()?);
+            let (next, floor, last_time, note) = (r.number()?, r.number()?, r.number()?, r.u64()?);
             let closed = (flags & CLOSED != 0).then_some(note);
             self.shards.push(ShardStart { shard, next, floor, last_time, closed });
         }
@@ -343,11 +353,11 @@ impl BlockEntry {
         let entry = BlockEntry {
             kind,
             shard: r.u32()?,
-            first: r.u64()?,
+            first: r.number()?,
             count: r.u32()?,
             length: r.u32()?,
-            time_first: r.u64()?,
-            time_last: r.u64()?,
+            time_first: r.number()?,
+            time_last: r.number()?,
             arg: r.u64()?,
             crc: {
                 let key_id = r.u32()?;
@@ -357,7 +367,10 @@ impl BlockEntry {
                 r.u32()?
             },
         };
-        Some(entry)
+        // The end of a fence or of a hole, and the time of a trim, are numbers like the others; a closer's note is its own.
+        let is_number = entry.kind == BlockKind::Close || entry.arg <= NUMBER_MAX;
+        let is_forwards = !entry.kind.has_offsets() || entry.first <= entry.end();
+        (is_number && is_forwards).then_some(entry)
     }
 }
 
@@ -429,7 +442,7 @@ impl CommitHead {
         if crc32c(&bytes[8..]) != r.u32()? {
             return None;
         }
-        let (number, salt, epoch, mark, time) = (r.u64()?, r.u64()?, r.u64()?, r.u64()?, r.u64()?);
+        let (number, salt, epoch, mark, time) = (r.number()?, r.u64()?, r.number()?, r.number()?, r.number()?);
         let length = r.u32()?;
         r.u32()?;
         let flags = r.u32()?;
@@ -454,7 +467,7 @@ pub(crate) fn encode_floors(floors: &[(ShardIndex, Offset)]) -> Vec<u8> {
 pub(crate) fn decode_floors(body: &[u8]) -> Vec<(ShardIndex, Offset)> {
     let mut r = Reader(body);
     let mut floors = Vec::with_capacity(body.len() / 12);
-    while let (Some(shard), Some(floor)) = (r.u32(), r.u64()) {
+    while let (Some(shard), Some(floor)) = (r.u32(), r.number()) {
         floors.push((shard, floor));
     }
     floors

@@ -13,6 +13,8 @@ mod epoch;
 mod files;
 mod footer;
 mod format;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod index;
 mod meta;

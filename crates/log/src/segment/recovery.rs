@@ -103,7 +103,7 @@ pub(crate) fn chain(
     let mut scanner = Scanner::new(file, header.salt, start, end);
     let mut chain = Chain {
         commits: Vec::new(),
-        mark: next_commit.map_or(header.first_commit.saturating_sub(1), |n| n - 1),
+        mark: next_commit.unwrap_or(header.first_commit).saturating_sub(1),
         missing: Vec::new(),
         clean_stop: false,
         relaxed: false,

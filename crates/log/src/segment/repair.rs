@@ -17,6 +17,9 @@ use super::state::Content;
 use super::{FENCE, segment_name};
 use crate::{Offset, ShardIndex};
 
+/// More commits than the largest segment can hold. Where numbers tell of more that are missing, the numbers are wrong.
+const COMMITS_MAX: u64 = 1 << 20;
+
 /// A commit of the new file.
 struct NewCommit {
     number: u64,
@@ -40,10 +43,22 @@ pub(super) fn repair_segment(
     next: Option<&SegmentHeader>,
     report: &mut CheckReport,
 ) -> io::Result<()> {
+    let newest = segment.chain.commits.last().map_or(0, |found| found.head.number).max(segment.chain.mark);
+    let newest = newest.max(next.map_or(0, |header| header.first_commit));
+    if newest > segment.header.first_commit + COMMITS_MAX {
+        leave(log, segment.number, report);
+        return Ok(());
+    }
     let (commits, given_up) = sound_commits(log, segment, next)?;
     let kept = write(log, segment.number, &segment.header, &commits, segment.last)?;
     done(log, segment.number, "rewritten", given_up, kept, report);
     Ok(())
+}
+
+/// Leaves a segment as it is, whose numbers cannot be right.
+fn leave(log: &CheckedLog<'_>, number: u64, report: &mut CheckReport) {
+    let what = "left as it is: more commits are missing than a segment can hold".to_owned();
+    report.repairs.push(Repaired { log: Some(log.id.clone()), file: log.path(number), what });
 }
 
 fn done(log: &CheckedLog<'_>, number: u64, what: &str, given_up: GivenUp, kept: bool, report: &mut CheckReport) {
@@ -158,6 +173,10 @@ pub(super) fn replace_lost_segment(
     last: bool,
     report: &mut CheckReport,
 ) -> io::Result<Option<(Content, u64)>> {
+    if next.is_some_and(|header| header.first_commit > first_commit + COMMITS_MAX) {
+        leave(log, number, report);
+        return Ok(next.map(|header| (Content::from_header(header), header.first_commit)));
+    }
     let now = log.env.clock.now();
     let header = SegmentHeader {
         id: log.id.clone(),

@@ -171,6 +171,9 @@ pub(crate) fn read_header(file: &dyn DiskFile) -> Result<(SegmentHeader, u64), S
     let mut fixed = [0; SEGMENT_FIXED];
     read_or_damaged(file, &mut fixed, 0)?;
     let length = SegmentHeader::length(&fixed).map_err(ScanError::Damaged)?;
+    if length as u64 > file.len()? {
+        return Err(ScanError::Damaged("the file is too short".into()));
+    }
     let mut bytes = vec![0; length];
     read_or_damaged(file, &mut bytes, 0)?;
     let header = SegmentHeader::decode(&bytes).map_err(ScanError::Damaged)?;

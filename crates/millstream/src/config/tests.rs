@@ -53,6 +53,16 @@ fn variables_have_lists_and_switches() {
 }
 
 #[test]
+fn errors_stay_on_their_line() {
+    for file in ["\"a\\nb\" = 1", "region = \"a\\nb\"", "[limits]\n\"a\\nb\" = 1", "drain = \"\\u001b[2J\""] {
+        let error = from_toml(file).unwrap_err();
+        assert!(!error.contains(char::is_control), "{error:?}");
+    }
+    let error = load(&[], &[("MILLSTREAM_REGION", "a\nb")], None).unwrap_err();
+    assert!(error.contains("a\\nb"), "{error:?}");
+}
+
+#[test]
 fn errors_name_the_place() {
     let error = load(&[(Key::MinFree, text("much"))], &[], None).unwrap_err();
     assert!(error.starts_with("--min-free: \"much\" is not a size"), "{error}");

@@ -5,9 +5,8 @@ mod reader;
 mod tests;
 
 use millstream_api::kinesis::{Input, Operation};
-use millstream_api::{Encoder, Error, ErrorCode, Timestamp};
+use millstream_api::{Encoder, Error, ErrorCode, Passed, Timestamp};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::sink::Sink;
 use reader::{Reader, Refusal};
@@ -33,7 +32,7 @@ pub(super) fn decode(operation: Operation, body: &[u8]) -> Result<Input<'_>, Err
 /// Checks that the body is one well-formed map.
 pub(super) fn check(body: &[u8]) -> Result<(), Error> {
     let mut reader = Reader::new(body);
-    let read = reader.expect_map().and_then(|()| IgnoredAny::deserialize(&mut reader)).and_then(|_| reader.end());
+    let read = reader.expect_map().and_then(|()| Passed::deserialize(&mut reader)).and_then(|_| reader.end());
     read.map_err(|_| Error::bare(ErrorCode::SerializationException))
 }
 

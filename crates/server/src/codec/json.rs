@@ -4,8 +4,7 @@
 mod tests;
 
 use millstream_api::kinesis::{Input, Operation};
-use millstream_api::{Encoder, Error, ErrorCode, Timestamp, no_blob};
-use serde::de::IgnoredAny;
+use millstream_api::{Encoder, Error, ErrorCode, Passed, Timestamp, no_blob};
 
 use super::sink::Sink;
 
@@ -33,9 +32,7 @@ pub(super) fn decode(operation: Operation, body: &[u8]) -> Result<Input<'_>, Err
 
 /// Checks that the body is one well-formed object.
 pub(super) fn check(body: &[u8]) -> Result<(), Error> {
-    // What is passed over is not looked at as text.
-    let is_text = std::str::from_utf8(body).is_ok();
-    if is_text && is_object(body) && serde_json::from_slice::<IgnoredAny>(body).is_ok() {
+    if is_object(body) && serde_json::from_slice::<Passed>(body).is_ok() {
         Ok(())
     } else {
         Err(Error::bare(ErrorCode::SerializationException))

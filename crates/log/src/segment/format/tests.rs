@@ -2,8 +2,12 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![0..1000u64, 0..=NUMBER_MAX]
+}
+
 fn shard_starts() -> impl Strategy<Value = Vec<ShardStart>> {
-    let start = (any::<u64>(), any::<u64>(), any::<u64>(), any::<Option<u64>>());
+    let start = (number(), number(), number(), any::<Option<u64>>());
     prop::collection::btree_map(any::<u32>(), start, 0..20).prop_map(|map| {
         let starts = map.into_iter().map(|(shard, (next, floor, last_time, closed))| ShardStart {
             shard,
@@ -20,12 +24,14 @@ prop_compose! {
     fn headers()(
         account in "[0-9]{12}",
         region in "[a-z0-9-]{1,30}",
-        numbers in any::<[u64; 9]>(),
+        ids in any::<[u64; 2]>(),
+        numbers in prop::array::uniform7(number()),
         relaxed in any::<bool>(),
         shards in shard_starts(),
         descriptor in prop::collection::vec(any::<u8>(), 0..300),
     ) -> SegmentHeader {
-        let [incarnation, number, salt, first_commit, epoch, created, floor_time, base, capacity] = numbers;
+        let [incarnation, salt] = ids;
+        let [number, first_commit, epoch, created, floor_time, base, capacity] = numbers;
         SegmentHeader {
             id: LogId { account: account.into(), region: region.into(), incarnation },
             number, salt, first_commit, epoch, created, floor_time, relaxed, base, shards,
@@ -36,16 +42,16 @@ prop_compose! {
 }
 
 fn blocks() -> impl Strategy<Value = Vec<BlockEntry>> {
-    let block = (1..=6u8, any::<[u32; 4]>(), any::<[u64; 4]>());
+    let block = (1..=6u8, any::<[u32; 4]>(), prop::array::uniform4(number()));
     let block = block.prop_map(|(kind, [shard, count, length, crc], [first, time_first, time_last, arg])| BlockEntry {
         kind: BlockKind::from_byte(kind).expect("a kind"),
         shard,
-        first,
+        first: first.min(arg),
         count,
         length: length >> 10,
         time_first,
         time_last,
-        arg,
+        arg: first.max(arg),
         crc,
     });
     prop::collection::vec(block, 0..10)
@@ -70,9 +76,9 @@ proptest! {
 
     #[test]
     fn commits_come_back_and_changed_ones_do_not(
-        numbers in any::<[u64; 5]>(), flags in any::<u32>(), blocks in blocks(), at in any::<prop::sample::Index>(),
+        salt in any::<u64>(), numbers in prop::array::uniform4(number()), flags in any::<u32>(), blocks in blocks(), at in any::<prop::sample::Index>(),
     ) {
-        let [number, salt, epoch, mark, time] = numbers;
+        let [number, epoch, mark, time] = numbers;
         let head = CommitHead { number, salt, epoch, mark, time, flags, blocks };
         let mut bytes = head.encode();
         prop_assert_eq!(CommitHead::decode(&bytes, salt), Some(head));
@@ -89,6 +95,29 @@ proptest! {
         prop_assert_eq!(crate::Records::new(0, bytes.clone().into()).filter(|r| r.offset > 1 << 20).count(), 0);
         drop(decode_floors(&bytes));
     }
+}
+
+/// Right checksums do not make a number that nothing can be added to one of ours.
+#[test]
+fn numbers_without_a_next_one_are_refused() {
+    let block = BlockEntry {
+        kind: BlockKind::Records,
+        shard: 0,
+        first: u64::MAX,
+        count: 1,
+        length: 0,
+        time_first: 0,
+        time_last: 0,
+        arg: 0,
+        crc: 0,
+    };
+    let head = CommitHead { number: 1, salt: 2, epoch: 3, mark: 4, time: 5, flags: 0, blocks: vec![block] };
+    assert_eq!(CommitHead::decode(&head.encode(), 2), None);
+    let head = CommitHead { number: u64::MAX, blocks: Vec::new(), ..head };
+    assert_eq!(CommitHead::decode(&head.encode(), 2), None);
+    let backwards = BlockEntry { kind: BlockKind::Fence, first: 9, arg: 8, ..block };
+    let head = CommitHead { number: 1, blocks: vec![backwards], ..head };
+    assert_eq!(CommitHead::decode(&head.encode(), 2), None);
 }
 
 /// The bytes as docs/format.md draws them: a change here is a change of the format.

@@ -47,6 +47,11 @@ fn what_is_no_well_formed_object_is_refused_without_a_word() {
         assert_eq!(decode(Operation::DescribeStream, body.as_bytes()), Err(bare()), "{body}");
     }
     assert_eq!(decode(Operation::DescribeStream, b"{\"StreamName\":\"\xff\"}"), Err(bare()));
+    // Nor does what is passed over have to be less of a text.
+    for body in [&b"{\"More\":\"\xff\"}"[..], b"{\"More\":[{\"\xff\":1}]}", b"{\"\xff\":1}"] {
+        assert_eq!(decode(Operation::DescribeStream, body), Err(bare()));
+        assert_eq!(check(body), Err(bare()));
+    }
     let deep = format!("{{\"StreamName\":{}", "[".repeat(100_000));
     assert_eq!(decode(Operation::DescribeStream, deep.as_bytes()), Err(bare()));
     let deep_but_unknown = format!("{{\"More\":{}", "[".repeat(100_000));
