@@ -35,7 +35,6 @@ CRASH_ROUNDS = 20
 SIM_SHARES = (
     ("same", "--seeds", "20", "--points-every", "0"),
     ("plans", "--share", "50"),
-    ("bugs",),
     ("seeds", "--seeds", "100", "--points-every", "200"),
 )
 # A suite that is still running after this many times its budget hangs: it is ended and counted as failed.

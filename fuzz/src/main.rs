@@ -2,6 +2,7 @@
 //! prints them all. `run.py` builds and calls this.
 
 #![no_main]
+#![expect(clippy::disallowed_methods, reason = "libFuzzer's macro can write its input to a file")]
 
 use std::sync::OnceLock;
 

@@ -36,13 +36,14 @@ def test_version() -> None:
 def test_help() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for command in ("serve", "check", "certs", "version", "completions"):
+    for command in ("serve", "check", "restore", "certs", "version", "completions"):
         assert command in done.stdout
     flags = run("serve", "--help").stdout
     for flag in (
         "--listen", "--data-dir", "--config", "--durability", "--ephemeral", "--ephemeral-max", "--limits",
         "--transition-delay", "--auth", "--allow-anonymous", "--allow-host", "--cors-origin", "--region", "--account",
-        "--drain", "--min-free", "--log-level", "--log-format", "--tls-cert", "--tls-key", "--tls-only", "--print-config",
+        "--drain", "--min-free", "--snapshots", "--log-level", "--log-format", "--tls-cert", "--tls-key", "--tls-only",
+        "--print-config",
     ):
         assert flag in flags, flag
 

@@ -7,6 +7,7 @@
 //! sync nothing may be assumed of what the disk holds until it is read again.
 
 mod backend;
+mod copy;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 use redb::{Database, Durability};
 
 use crate::backend::{Backend, Failure};
+pub use copy::CatalogCopy;
 pub use error::CatalogError;
 pub use record::{Key, Record, Versioned};
 pub use transaction::Transaction;

@@ -34,6 +34,8 @@ pub trait Disk: Send + Sync + 'static {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Gives the file another name as well. Both on one file system.
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// How many names the file has.
+    fn links(&self, path: &Path) -> io::Result<u64>;
     /// Removes a file.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Removes a directory and all below it.

@@ -27,11 +27,30 @@ impl dyn Pool {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = Option<T>> + Send + 'static {
-        let (done, result) = tokio::sync::oneshot::channel();
-        self.spawn(Box::new(move || {
-            // The receiver is gone when the request was dropped; the work is done all the same.
-            drop(done.send(work()));
-        }));
-        async move { result.await.ok() }
+        let (job, ended) = job_of(work);
+        self.spawn(job);
+        ended
     }
+
+    /// The same for upkeep: behind what others wait for, and it may take long.
+    pub fn run_in_background<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = Option<T>> + Send + 'static {
+        let (job, ended) = job_of(work);
+        self.spawn_background(job);
+        ended
+    }
+}
+
+/// A job, and what resolves when it has ended.
+fn job_of<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> (Job, impl Future<Output = Option<T>> + Send + 'static) {
+    let (done, result) = tokio::sync::oneshot::channel();
+    let job = Box::new(move || {
+        // The receiver is gone when the request was dropped; the work is done all the same.
+        drop(done.send(work()));
+    });
+    (job, async move { result.await.ok() })
 }

@@ -40,6 +40,7 @@ pub mod scaling;
 pub mod sequence;
 mod service;
 mod shards;
+pub mod snapshot;
 pub mod state;
 pub mod stream;
 mod streams;

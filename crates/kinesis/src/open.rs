@@ -90,6 +90,7 @@ impl Kinesis {
             streams: Arc::new(ArcSwap::from_pointee(Streams::new(streams))),
             accounts: Arc::new(ArcSwap::from_pointee(Accounts::new(accounts))),
             changing: Arc::default(),
+            snapshotting: tokio::sync::Mutex::default(),
             wake: Arc::new(Notify::new()),
             troubles: Mutex::new(Troubles { found, ..Troubles::default() }),
             env,

@@ -70,6 +70,8 @@ pub struct Kinesis {
     pub(crate) accounts: Arc<ArcSwap<Accounts>>,
     /// Held over a change of the catalog and of what `streams` and `accounts` show of it, so that both go in the same order.
     pub(crate) changing: Arc<tokio::sync::Mutex<()>>,
+    /// Held over a snapshot: one at a time.
+    pub(crate) snapshotting: tokio::sync::Mutex<()>,
     /// Wakes the driver of [`Kinesis::tick`].
     pub(crate) wake: Arc<Notify>,
     pub(crate) troubles: Mutex<crate::driver::Troubles>,

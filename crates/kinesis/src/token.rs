@@ -23,6 +23,7 @@ use crate::sequence::{Position, SequenceNumber, Side};
 
 mod keys;
 
+use keys::Opened;
 pub use keys::{KeysError, TokenKeys};
 
 /// How long a shard iterator and a page token can be used, ms.
@@ -44,10 +45,10 @@ pub enum TokenError {
     /// Not a token of ours, or one of another kind.
     #[error("not a token of this kind")]
     Malformed,
-    /// Older than [`LIFETIME_MS`]. Times in ms since the epoch.
+    /// Older than [`LIFETIME_MS`], or made before a restore. Times in ms since the epoch.
     #[error("expired")]
     Expired {
-        /// When it was made.
+        /// When it was made; 0 if that is not known.
         issued: TimeMs,
         /// The time it was compared with.
         now: TimeMs,
@@ -117,8 +118,8 @@ impl ShardIterator<'_> {
     /// [`TokenError::Malformed`] before [`TokenError::Expired`].
     pub fn open(text: &str, keys: &TokenKeys, now: TimeMs) -> Result<ShardIterator<'static>, TokenError> {
         let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
-        let plain = keys.open(text)?;
-        let (mut fields, issued) = Reader::new(&plain, KIND_ITERATOR)?;
+        let opened = keys.open(text, now)?;
+        let (mut fields, issued) = Reader::new(&opened.fields, KIND_ITERATOR)?;
         let account = fields.text()?;
         let region = fields.text()?;
         let stream = fields.text()?;
@@ -127,7 +128,7 @@ impl ShardIterator<'_> {
         let (create, index, time) = (fields.number()?, fields.number()?, fields.number()?);
         let side = if fields.number()? == 0 { Side::At } else { Side::After };
         let position = Position { number: SequenceNumber::new(create, index, time, shard), side };
-        check_age(issued, now)?;
+        check_age(&opened, issued, now)?;
         Ok(ShardIterator { account, region, stream, incarnation, shard, position, issued })
     }
 }
@@ -151,8 +152,8 @@ impl PageToken<'_> {
     /// # Errors
     /// [`TokenError::Malformed`], also for another operation's token, before [`TokenError::Expired`].
     pub fn open(text: &str, operation: &str, keys: &TokenKeys, now: TimeMs) -> Result<PageToken<'static>, TokenError> {
-        let plain = keys.open(text)?;
-        let (mut fields, issued) = Reader::new(&plain, KIND_PAGE)?;
+        let opened = keys.open(text, now)?;
+        let (mut fields, issued) = Reader::new(&opened.fields, KIND_PAGE)?;
         let token = PageToken {
             operation: fields.text()?,
             account: fields.text()?,
@@ -166,14 +167,15 @@ impl PageToken<'_> {
         if token.operation != operation {
             return Err(TokenError::Malformed);
         }
-        check_age(issued, now)?;
+        check_age(&opened, issued, now)?;
         Ok(token)
     }
 }
 
 /// A token from the future is good: the clock may have been set back over a restart.
-fn check_age(issued: TimeMs, now: TimeMs) -> Result<(), TokenError> {
-    if now.saturating_sub(issued) > LIFETIME_MS { Err(TokenError::Expired { issued, now }) } else { Ok(()) }
+fn check_age(opened: &Opened, issued: TimeMs, now: TimeMs) -> Result<(), TokenError> {
+    let is_old = opened.is_retired || now.saturating_sub(issued) > LIFETIME_MS;
+    if is_old { Err(TokenError::Expired { issued, now }) } else { Ok(()) }
 }
 
 /// A token's fields, one after the other, behind the room for header and nonce.

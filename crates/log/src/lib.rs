@@ -7,6 +7,7 @@
 
 pub mod batch;
 pub mod bugs;
+pub mod copy;
 pub mod memory;
 pub mod metrics;
 pub mod segment;
@@ -14,6 +15,7 @@ mod wakers;
 mod watchers;
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -78,6 +80,57 @@ pub trait Log: Send + Sync + 'static {
 
     /// What is wrong now, for health reports: empty if all is well.
     fn problems(&self) -> Vec<LogProblem>;
+
+    /// Makes ready for [`Log::cut`]: every log is recovered, and what was acknowledged before this call is durable.
+    fn prepare_cut(&self) -> BoxFuture<'static, Result<(), LogError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Holds what every log has at this moment, the same for all, to be copied. Logs that are being created are left out.
+    /// Waits for nothing but the logs' locks.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`] if the engine keeps no files.
+    fn cut(&self) -> Result<Arc<dyn LogCut>, LogError> {
+        Err(LogError::Disk("this log keeps no files".into()))
+    }
+}
+
+/// What every log of a group had at one moment. Until it is dropped nothing of it is removed from the disk; the logs go on.
+pub trait LogCut: Send + Sync + 'static {
+    /// How many logs there are.
+    fn logs(&self) -> usize;
+
+    /// One past the highest offset that any shard had used, or that shards without records begin at.
+    fn highest(&self) -> Offset;
+
+    /// Copies log number `at` below the directory `to`, which has the form of an engine's own: what is not written to any
+    /// more gets a second name, where the file system allows that; the rest is copied. Bytes are durable, names are not.
+    /// Blocks, perhaps for long.
+    ///
+    /// # Errors
+    /// [`LogError`], with what was done left behind.
+    fn copy(&self, at: usize, to: &Path) -> Result<Vec<CopiedFile>, LogError>;
+
+    /// Copies what the engine keeps beside its logs.
+    ///
+    /// # Errors
+    /// [`LogError`].
+    fn copy_own(&self, to: &Path) -> Result<Vec<CopiedFile>, LogError>;
+
+    /// What of it is not whole: one line each.
+    fn problems(&self) -> Vec<String>;
+}
+
+/// A file of a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopiedFile {
+    /// Where it is, from the copy's directory on.
+    pub path: PathBuf,
+    /// What it holds.
+    pub sum: copy::Sum,
+    /// Whether it shares its bytes with the log's own file.
+    pub shared: bool,
 }
 
 /// Something that is wrong, and what can be done about it.

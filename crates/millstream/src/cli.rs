@@ -33,6 +33,13 @@ pub enum Command {
         #[arg(long)]
         repair: bool,
     },
+    /// Make a data directory of a snapshot
+    Restore {
+        /// The snapshot's directory
+        snapshot: PathBuf,
+        /// The data directory to be; missing or empty
+        dir: PathBuf,
+    },
     /// Make a certificate for TLS, and a certificate authority of its own that clients can trust
     Certs {
         /// Where they are kept; an authority that is there is used again
@@ -108,6 +115,9 @@ pub struct ServeArgs {
     /// Refuse puts when the disk has less free space than this [default: 64MiB]
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
     min_free: Option<String>,
+    /// Take snapshots on request, POST /_millstream/snapshot, into this directory
+    #[arg(long, value_name = "DIR")]
+    snapshots: Option<String>,
     /// error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL", allow_hyphen_values = true)]
     log_level: Option<String>,
@@ -151,6 +161,7 @@ impl ServeArgs {
             (Key::Account, text(&self.account)),
             (Key::Drain, text(&self.drain)),
             (Key::MinFree, text(&self.min_free)),
+            (Key::Snapshots, text(&self.snapshots)),
             (Key::LogLevel, text(&self.log_level)),
             (Key::LogFormat, text(&self.log_format)),
             (Key::TlsCert, text(&self.tls_cert)),

@@ -48,6 +48,8 @@ pub struct Config {
     pub drain: Duration,
     /// Free space on the disk below which puts are refused, bytes.
     pub min_free: u64,
+    /// Where snapshots are written; none are taken without it.
+    pub snapshots: Option<PathBuf>,
     /// Least severe lines that are logged.
     pub log_level: LogLevel,
     /// Form of the log.
@@ -173,6 +175,7 @@ impl Config {
             cors_origin: layers.list(Key::CorsOrigin, values::origin)?.unwrap_or_default(),
             drain: layers.text(Key::Drain, values::duration)?.unwrap_or(DEFAULT_DRAIN),
             min_free: layers.text(Key::MinFree, values::size)?.unwrap_or(DEFAULT_MIN_FREE),
+            snapshots: layers.text(Key::Snapshots, values::path)?,
             log_level: layers.text(Key::LogLevel, values::log_level)?.unwrap_or(LogLevel::Info),
             log_format: layers.text(Key::LogFormat, values::log_format)?.unwrap_or(LogFormat::Text),
             tls: tls(layers)?,
@@ -180,6 +183,13 @@ impl Config {
             region,
             account,
         };
+        if let (Some(snapshots), Storage::Directory { path, .. }) = (&config.snapshots, &config.storage)
+            && absolute(snapshots).starts_with(absolute(path))
+        {
+            return Err(
+                layers.wrong(Key::Snapshots, "snapshots cannot be kept in the data directory: name another one")
+            );
+        }
         let open = config.listen.iter().find(|address| !address.ip().to_canonical().is_loopback());
         if let Some(address) = open.filter(|_| !config.allow_anonymous) {
             let what = format!(
@@ -209,6 +219,7 @@ impl Config {
             account: &self.account,
             drain: values::show_duration(self.drain),
             min_free: values::show_size(self.min_free),
+            snapshots: self.snapshots.as_ref().map(|path| path.display().to_string()),
             log_level: self.log_level,
             log_format: self.log_format,
             tls_cert: self.tls.as_ref().map(|tls| tls.cert.display().to_string()),
@@ -238,6 +249,10 @@ impl std::fmt::Display for Durability {
             Durability::Relaxed(every) => write!(f, "relaxed={}", every.as_millis()),
         }
     }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// Where everything is kept: settings of the one kind make no sense with the other.
@@ -297,6 +312,8 @@ struct Shown<'a> {
     account: &'a str,
     drain: String,
     min_free: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshots: Option<String>,
     log_level: LogLevel,
     log_format: LogFormat,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use millstream_api::BoxFuture;
 use millstream_controls::{Answer, Controls, Verb};
-use millstream_server::{ControlAnswer, ControlRequest, TestControls};
+use millstream_server::{ControlAnswer, ControlRequest, ControlSource};
 
 /// The way from the server to the controls.
 pub struct Routes(pub Arc<Controls>);
 
-impl TestControls for Routes {
+impl ControlSource for Routes {
     fn answer<'a>(&'a self, request: ControlRequest<'a>) -> BoxFuture<'a, ControlAnswer> {
         let ControlRequest { changes, path, query, body } = request;
         let verb = if changes { Verb::Post } else { Verb::Get };

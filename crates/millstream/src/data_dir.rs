@@ -5,10 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use millstream_env::{Disk, DiskFile, Env, RandomExt};
+use millstream_kinesis::snapshot::{DATA_FORMAT, MANIFEST};
 
 /// The newest format of a data directory that this version knows, and the one it writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = DATA_FORMAT;
 const FORMAT_NAME: &str = "millstream-data";
+
+/// What a directory has instead of its format while a snapshot is restored to it.
+const RESTORING: &str = "restoring";
 
 /// Owned by this process until it is dropped.
 pub struct DataDir {
@@ -39,6 +43,24 @@ pub enum DataDirError {
     /// It holds something else.
     #[error("{}: holds other files and is no data directory of Millstream: use an empty or a new one", path.display())]
     Foreign {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A restore to it did not come to its end.
+    #[error("{}: a restore to it was broken off: remove it and restore again", path.display())]
+    Unfinished {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It is to be restored to, and holds something.
+    #[error("{}: is not empty: restore to an empty directory or a new one", path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It is a snapshot.
+    #[error("{}: is a snapshot: `millstream restore` makes a data directory of it", path.display())]
+    Snapshot {
         /// The directory.
         path: PathBuf,
     },
@@ -88,7 +110,14 @@ impl DataDir {
         let disk = &*env.disk;
         let format = path.join("format");
         if !disk.exists(&format) {
-            return Err(DataDirError::Missing { path: path.to_path_buf() });
+            let path = path.to_path_buf();
+            return Err(if disk.exists(&path.join(RESTORING)) {
+                DataDirError::Unfinished { path }
+            } else if disk.exists(&path.join(MANIFEST)) {
+                DataDirError::Snapshot { path }
+            } else {
+                DataDirError::Missing { path }
+            });
         }
         let taken = DataDir::take(disk, path)?;
         check_format(disk, path, &format)?;
@@ -134,6 +163,74 @@ impl DataDir {
     }
 }
 
+/// A directory that becomes a data directory when all that belongs into it is there.
+pub struct Unfinished {
+    data: DataDir,
+    env: Env,
+}
+
+/// What file systems put into a fresh root directory.
+const LOST_AND_FOUND: &str = "lost+found";
+
+impl Unfinished {
+    /// Whether it can be begun: the directory is missing or empty.
+    pub fn may_begin(env: &Env, path: &Path) -> Result<(), DataDirError> {
+        let entries = match env.disk.list(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(|error| unusable(path, error))?,
+        };
+        let path = path.to_path_buf();
+        if entries.iter().any(|entry| entry.name == RESTORING) {
+            return Err(DataDirError::Unfinished { path });
+        }
+        // What a restore that was cut short at its very beginning leaves.
+        let nothing = ["LOCK", "restoring.tmp", LOST_AND_FOUND];
+        let is_empty = entries.iter().all(|entry| nothing.contains(&entry.name.as_str()));
+        if is_empty { Ok(()) } else { Err(DataDirError::NotEmpty { path }) }
+    }
+
+    /// Takes the directory, and makes it if it does not exist. Until it is finished nobody else can.
+    pub fn begin(env: &Env, path: &Path) -> Result<Unfinished, DataDirError> {
+        make(&*env.disk, path)?;
+        let data = DataDir::take(&*env.disk, path)?;
+        // Again, as another process may have been here before the lock was held.
+        Unfinished::may_begin(env, path)?;
+        restrict(path);
+        let (mark, text) = (path.join(RESTORING), format!("{FORMAT_NAME} {FORMAT}\n"));
+        env.disk.write_file(&mark, text.as_bytes()).map_err(|error| unusable(&mark, error))?;
+        Ok(Unfinished { data, env: env.clone() })
+    }
+
+    /// Where things are in it.
+    pub fn data(&self) -> &DataDir {
+        &self.data
+    }
+
+    /// Everything is there, durably: now it is a data directory.
+    pub fn finish(self) -> Result<(), DataDirError> {
+        let (disk, path) = (&self.env.disk, &self.data.path);
+        disk.rename(&path.join(RESTORING), &path.join("format"))
+            .and_then(|()| disk.sync_dir(path))
+            .map_err(|error| unusable(path, error))
+    }
+
+    /// Removes what was put into it, as far as that can be done: what is left says itself that it is not whole.
+    pub fn give_up(self) {
+        let (disk, path) = (&self.env.disk, &self.data.path);
+        let entries = disk.list(path).unwrap_or_default();
+        let (mark, mut rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.name == RESTORING);
+        rest.retain(|entry| entry.name != LOST_AND_FOUND);
+        for entry in rest.into_iter().chain(mark) {
+            let path = path.join(entry.name);
+            let removed = if entry.is_dir { disk.remove_dir_all(&path) } else { disk.remove_file(&path) };
+            if let Err(error) = removed {
+                tracing::warn!(path = %path.display(), %error, "cannot be removed");
+                return;
+            }
+        }
+    }
+}
+
 /// A path for a directory of this process alone, in the system's temporary directory.
 pub fn temporary(env: &Env) -> PathBuf {
     std::env::temp_dir().join(format!("millstream-{}-{:016x}", std::process::id(), env.random.u64()))
@@ -165,8 +262,15 @@ fn has_format(disk: &dyn Disk, path: &Path) -> Result<bool, DataDirError> {
         return Ok(true);
     }
     let entries = disk.list(path).map_err(|error| unusable(path, error))?;
+    let has = |name: &str| entries.iter().any(|entry| entry.name == name);
+    if has(RESTORING) {
+        return Err(DataDirError::Unfinished { path: path.to_path_buf() });
+    }
+    if has(MANIFEST) {
+        return Err(DataDirError::Snapshot { path: path.to_path_buf() });
+    }
     // The lock, and perhaps the format on its way to its name.
-    let ours = ["LOCK", "format.tmp", "lost+found"];
+    let ours = ["LOCK", "format.tmp", "restoring.tmp", LOST_AND_FOUND];
     if entries.iter().any(|entry| !ours.contains(&entry.name.as_str())) {
         return Err(DataDirError::Foreign { path: path.to_path_buf() });
     }

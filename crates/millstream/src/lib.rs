@@ -13,8 +13,10 @@ mod logging;
 mod meter;
 mod metrics;
 mod provision;
+mod restore;
 mod serve;
 mod signals;
+mod snapshots;
 pub mod storage;
 mod tls;
 
@@ -49,6 +51,7 @@ pub fn run() -> ExitCode {
     match cli.command {
         Command::Serve(flags) => serve(&flags),
         Command::Check { dir, repair } => check::run(&dir, repair),
+        Command::Restore { snapshot, dir } => restore::run(&snapshot, &dir),
         Command::Certs { dir, host } => certs::run(&dir, &host),
         Command::Version => {
             say(concat!("millstream ", env!("CARGO_PKG_VERSION"), "\n"));

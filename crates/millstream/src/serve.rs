@@ -20,6 +20,7 @@ use crate::data_dir::{self, DataDir, DataDirError};
 use crate::meter::Metrics;
 use crate::provision::{self, ProvisionError};
 use crate::signals::Stops;
+use crate::snapshots::Snapshots;
 use crate::storage::{self, StorageError};
 use crate::tls::{Certificate, TlsFilesError};
 use crate::{banner, logging, metrics};
@@ -157,6 +158,10 @@ async fn serve(
     };
     let server = match controls {
         Some(controls) => server.with_test_controls(Arc::new(Routes(controls))),
+        None => server,
+    };
+    let server = match &config.snapshots {
+        Some(dir) => server.with_snapshots(Arc::new(Snapshots::new(Arc::clone(&kinesis), dir))),
         None => server,
     };
     runtime::spawn(drive_log(Arc::clone(&kinesis), tick(config)));

@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 
 use crate::answer::Reply;
-use crate::controls;
+use crate::controls::Kind;
 
 /// What our own paths begin with.
 pub(crate) const PREFIX: &str = "/_millstream/";
@@ -36,7 +36,7 @@ pub(crate) enum Endpoint {
     Ready,
     Metrics,
     /// Answered by [`controls`](crate::controls).
-    Control,
+    Control(Kind),
     /// A path of ours with nothing behind it.
     Unknown,
 }
@@ -62,8 +62,7 @@ pub(crate) fn endpoint(head: &Parts) -> Option<Endpoint> {
         "/metrics" if reads => Some(Endpoint::Metrics),
         "/ready" if reads => Some(Endpoint::Ready),
         "/health" if reads => Some(Endpoint::Health),
-        _ if controls::is_control(path) => Some(Endpoint::Control),
-        _ if path.starts_with(PREFIX) => Some(Endpoint::Unknown),
+        _ if path.starts_with(PREFIX) => Some(Kind::of(path).map_or(Endpoint::Unknown, Endpoint::Control)),
         _ => None,
     }
 }
@@ -90,13 +89,13 @@ pub(crate) fn answer(endpoint: Endpoint, method: &Method, source: &HealthSource,
             reply.body = (source.metrics)().into_bytes();
             reply
         }
-        Endpoint::Control | Endpoint::Unknown => json(
+        Endpoint::Control(_) | Endpoint::Unknown => json(
             StatusCode::NOT_FOUND,
             &Health {
                 status: "not found",
-                problems: &[
-                    "there are health, ready, metrics and, with --test-controls, faults, clock and reset".to_owned()
-                ],
+                problems: &["there are health, ready, metrics, with --snapshots snapshot, and with --test-controls \
+                             faults, clock and reset"
+                    .to_owned()],
             },
         ),
     }

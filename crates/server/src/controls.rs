@@ -1,7 +1,7 @@
-//! The way of test controls through the server: paths under `/_millstream/` that may change state.
+//! The way of controls through the server: paths under `/_millstream/` that may change state.
 //!
 //! A change is a POST with `Content-Type: application/json`, which no web page can send without a preflight request; the
-//! guard has looked at `Host` and `Origin` before. Without `--test-controls` nothing is behind these paths.
+//! guard has looked at `Host` and `Origin` before. What is not switched on has nothing behind its paths.
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -20,18 +20,43 @@ use crate::fault::Dialect;
 /// Largest body of a request, bytes.
 const BODY: usize = 64 << 10;
 
-/// The names of paths that are test controls, with all below them.
-const NAMES: [&str; 3] = ["faults", "clock", "reset"];
+/// What a control is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Tests, which may ask for faults, another time and a reset.
+    Tests,
+    /// Snapshots.
+    Snapshots,
+}
+
+impl Kind {
+    /// The kind of a path; `None` if it is no control's.
+    pub(crate) fn of(path: &str) -> Option<Kind> {
+        match path.strip_prefix(PREFIX)?.split('/').next()? {
+            "faults" | "clock" | "reset" => Some(Kind::Tests),
+            "snapshot" => Some(Kind::Snapshots),
+            _ => None,
+        }
+    }
+
+    /// Why there is nothing behind its paths.
+    fn is_off(self) -> &'static str {
+        match self {
+            Kind::Tests => "is a test control: start the server with --test-controls",
+            Kind::Snapshots => "takes snapshots: start the server with --snapshots DIR",
+        }
+    }
+}
 
 const JSON: Option<&str> = Some("application/json");
 
-/// What tests can ask of the server. The binary wires it in.
-pub trait TestControls: Send + Sync + 'static {
+/// What can be asked of the server beside the service. The binary wires it in.
+pub trait ControlSource: Send + Sync + 'static {
     /// Answers one request.
     fn answer<'a>(&'a self, request: ControlRequest<'a>) -> BoxFuture<'a, ControlAnswer>;
 }
 
-/// A request of a test.
+/// A request for a control.
 #[derive(Clone, Copy, Debug)]
 pub struct ControlRequest<'a> {
     /// Whether something may change: it is a POST, not a GET.
@@ -44,7 +69,7 @@ pub struct ControlRequest<'a> {
     pub body: &'a [u8],
 }
 
-/// What a test is answered.
+/// What is answered.
 #[derive(Clone, Debug)]
 pub struct ControlAnswer {
     /// The HTTP status.
@@ -55,15 +80,10 @@ pub struct ControlAnswer {
     pub allow: Option<&'static str>,
 }
 
-/// Whether a path is a test control's.
-pub(crate) fn is_control(path: &str) -> bool {
-    let name = path.strip_prefix(PREFIX).and_then(|rest| rest.split('/').next());
-    name.is_some_and(|name| NAMES.contains(&name))
-}
-
-/// Answers a request for a test control.
+/// Answers a request for a control.
 pub(crate) async fn answer<B>(
-    controls: Option<&dyn TestControls>,
+    kind: Kind,
+    controls: Option<&dyn ControlSource>,
     head: &Parts,
     body: B,
     pace: Pace,
@@ -75,14 +95,14 @@ where
 {
     let path = head.uri.path();
     let Some(controls) = controls else {
-        let what = format!("{path} is a test control: start the server with --test-controls");
+        let what = format!("{path} {}", kind.is_off());
         return refusal(StatusCode::FORBIDDEN, &what);
     };
     let changes = match head.method {
         Method::GET | Method::HEAD => false,
         Method::POST => true,
         _ => {
-            let mut reply = refusal(StatusCode::METHOD_NOT_ALLOWED, "test controls take GET and POST");
+            let mut reply = refusal(StatusCode::METHOD_NOT_ALLOWED, "controls take GET and POST");
             reply.allow = Some("GET, HEAD, POST");
             return reply;
         }

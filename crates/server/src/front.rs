@@ -20,7 +20,7 @@ use crate::budget::{Budget, Flow, NoRoom, Permit};
 use crate::codec::{EVENT_STREAM, Format, RecordsPage};
 use crate::config::ServerConfig;
 use crate::connection::Activity;
-use crate::controls::{self, TestControls};
+use crate::controls::{self, ControlSource, Kind};
 use crate::crowd::Crowd;
 use crate::fault::{Dialect, Fault};
 use crate::guard::{self, Guard};
@@ -38,7 +38,9 @@ pub(crate) struct Front {
     service: Arc<dyn Service>,
     health: HealthSource,
     /// Set before the first connection, if at all.
-    pub(crate) controls: OnceLock<Arc<dyn TestControls>>,
+    pub(crate) test_controls: OnceLock<Arc<dyn ControlSource>>,
+    /// The same.
+    pub(crate) snapshots: OnceLock<Arc<dyn ControlSource>>,
     guard: Guard,
     defaults: Defaults,
     pub(crate) budget: Arc<Budget>,
@@ -96,7 +98,8 @@ impl Front {
             ids: Ids::new(&*env.random),
             service,
             health,
-            controls: OnceLock::new(),
+            test_controls: OnceLock::new(),
+            snapshots: OnceLock::new(),
             guard,
             defaults: Defaults {
                 account: Arc::clone(&config.default_account),
@@ -185,10 +188,14 @@ impl Front {
     where
         B: Body<Data = Bytes> + Send,
     {
-        if endpoint == Endpoint::Control {
+        if let Endpoint::Control(kind) = endpoint {
             let permit = permit.insert(self.budget.permit(Arc::clone(&self.defaults.account), Flow::In));
-            let controls = self.controls.get().map(|controls| &**controls);
-            return controls::answer(controls, head, body, self.rules.pace, connection, permit).await;
+            let controls = match kind {
+                Kind::Tests => self.test_controls.get(),
+                Kind::Snapshots => self.snapshots.get(),
+            };
+            let controls = controls.map(|controls| &**controls);
+            return controls::answer(kind, controls, head, body, self.rules.pace, connection, permit).await;
         }
         if endpoint == Endpoint::Metrics {
             self.meters.held(self.budget.used(), self.terms.used());

@@ -32,7 +32,7 @@ mod worker;
 pub use admin::HealthSource;
 pub use auth::is_region;
 pub use config::{Pace, ServerConfig};
-pub use controls::{ControlAnswer, ControlRequest, TestControls};
+pub use controls::{ControlAnswer, ControlRequest, ControlSource};
 pub use guard::is_origin;
 pub use server::{BindError, Drained, RunError, Server};
 pub use tls::{CertificateError, Tls};

@@ -14,7 +14,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use crate::admin::HealthSource;
 use crate::config::ServerConfig;
 use crate::connection::Phase;
-use crate::controls::TestControls;
+use crate::controls::ControlSource;
 use crate::crowd::Crowd;
 use crate::front::Front;
 use crate::guard::Guard;
@@ -96,9 +96,17 @@ impl Server {
 
     /// Lets tests ask for what `controls` offers, under `/_millstream/`. Without, such requests are refused.
     #[must_use]
-    pub fn with_test_controls(self, controls: Arc<dyn TestControls>) -> Server {
+    pub fn with_test_controls(self, controls: Arc<dyn ControlSource>) -> Server {
         // Nothing was set before: only this sets it, and it takes the server.
-        let _ = self.front.controls.set(controls);
+        let _ = self.front.test_controls.set(controls);
+        self
+    }
+
+    /// Lets operators ask for snapshots at `/_millstream/snapshot`. Without, such requests are refused.
+    #[must_use]
+    pub fn with_snapshots(self, snapshots: Arc<dyn ControlSource>) -> Server {
+        // As above.
+        let _ = self.front.snapshots.set(snapshots);
         self
     }
 

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex};
 
 use common::{Answer, Running};
 use millstream_api::BoxFuture;
-use millstream_server::{ControlAnswer, ControlRequest, TestControls};
+use millstream_server::{ControlAnswer, ControlRequest, ControlSource};
 
 /// Notes what comes through, and answers it.
 #[derive(Default)]
 struct Noted(Mutex<Vec<String>>);
 
-impl TestControls for Noted {
+impl ControlSource for Noted {
     fn answer<'a>(&'a self, request: ControlRequest<'a>) -> BoxFuture<'a, ControlAnswer> {
         let ControlRequest { changes, path, query, body } = request;
         let body = String::from_utf8_lossy(body);
@@ -39,6 +39,8 @@ fn without_controls_their_paths_are_refused() {
             assert!(answer.text().contains("--test-controls"), "{}", answer.text());
         }
     }
+    let answer = ask(&server, "POST", "/_millstream/snapshot", PAGE, "{}");
+    assert!(answer.status == 403 && answer.text().contains("--snapshots DIR"), "{}", answer.text());
     assert_eq!(ask(&server, "POST", "/_millstream/clocks", PAGE, "{}").status, 404);
 }
 

@@ -15,7 +15,7 @@ use crate::cbor;
 /// Any events and pages come back as they were.
 pub(super) fn answers(bytes: &[u8]) {
     let mut input = Input(bytes);
-    let wire = if input.byte() % 2 == 0 { Wire::Json } else { Wire::Cbor };
+    let wire = if input.byte().is_multiple_of(2) { Wire::Json } else { Wire::Cbor };
     let choice = input.byte();
     // Both sides of the length from which data are written in parts, without inputs as long.
     let padding = if choice & 4 == 0 { 0 } else { 4090 };
@@ -72,7 +72,7 @@ fn child(input: &mut Input<'_>) -> ChildShard {
     ChildShard {
         shard_id: input.text(),
         parent_shards: vec![input.text(), input.text()],
-        hash_key_range: HashKeyRange { starting_hash_key: input.text().into(), ending_hash_key: "1".into() },
+        hash_key_range: HashKeyRange { starting_hash_key: input.text(), ending_hash_key: "1".into() },
     }
 }
 

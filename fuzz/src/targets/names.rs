@@ -91,7 +91,7 @@ fn ranges(input: &mut Input<'_>) {
 /// A policy of a stream (an even first byte) or of a consumer.
 pub(super) fn policies(bytes: &[u8]) {
     let mut input = Input(bytes);
-    let of_stream = input.byte() % 2 == 0;
+    let of_stream = input.byte().is_multiple_of(2);
     let Ok(text) = std::str::from_utf8(input.0) else { return };
     if let Err(why) = check_policy(text, of_stream) {
         assert!(why.len() <= 300 + text.len(), "an error says no more than was asked: {why}");

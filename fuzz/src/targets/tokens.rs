@@ -37,7 +37,7 @@ fn forged(text: &str) {
 
 fn iterator(input: &mut Input<'_>) {
     let number = SequenceNumber::new(input.number(), input.number(), input.number(), input.number() as u32);
-    let side = if input.byte() % 2 == 0 { Side::At } else { Side::After };
+    let side = if input.byte().is_multiple_of(2) { Side::At } else { Side::After };
     let made = ShardIterator {
         issued: input.number(),
         incarnation: input.number(),

@@ -105,6 +105,10 @@ impl Disk for Counted {
         count(&self.calls);
         self.disk.hard_link(from, to)
     }
+    fn links(&self, path: &Path) -> io::Result<u64> {
+        count(&self.calls);
+        self.disk.links(path)
+    }
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         count(&self.calls);
         self.disk.remove_file(path)

@@ -141,7 +141,11 @@ fn turns(clients: Clients<'_>, script: &Script, points: &mut Points) -> Result<(
         }
         // What the model knows of this turn it knows from before what the disk did in it: answers follow operations.
         points.check(&machine.disk.take_images(), node, &model.borrow())?;
-        if machine.disk.has_crashed() || *changed.borrow() {
+        if machine.disk.has_crashed() {
+            actors.hear();
+            return Ok(());
+        }
+        if *changed.borrow() {
             return Ok(());
         }
     }

@@ -58,11 +58,26 @@ impl<'a> Actors<'a> {
         }
         let pick = machine.below((ready.len() + jobs) as u64) as usize;
         let Some(n) = ready.get(pick) else { return machine.step() };
-        let actor = &mut self.actors[*n];
+        self.poll(*n);
+        true
+    }
+
+    /// Polls actors that were woken, and those that they wake, without running any job: what was said to them before the
+    /// machine crashed has reached them.
+    pub fn hear(&mut self) {
+        const TURNS: usize = 100;
+        for _ in 0..TURNS {
+            let woken = |actor: &Actor<'_>| actor.woken.0.load(Ordering::Relaxed);
+            let Some(n) = self.actors.iter().position(woken) else { return };
+            self.poll(n);
+        }
+    }
+
+    fn poll(&mut self, n: usize) {
+        let actor = &mut self.actors[n];
         actor.woken.0.store(false, Ordering::Relaxed);
         if let Poll::Ready(()) = actor.future.as_mut().poll(&mut Context::from_waker(&actor.waker)) {
-            drop(self.actors.swap_remove(*n));
+            drop(self.actors.swap_remove(n));
         }
-        true
     }
 }

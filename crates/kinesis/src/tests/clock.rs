@@ -123,7 +123,7 @@ fn only_a_server_for_tests_takes_over_a_clock_that_was_moved() {
     let world = World::on_disk(machine(1), for_tests(at_once())).unwrap_or_else(|_| panic!("starts"));
     advance(&world, 25 * HOUR);
     let machine = world.crash(Crash::Kill);
-    let log = engine(&machine).expect("a log");
+    let log = SegmentEngine::open(machine.env(), SegmentConfig::new("/data/log")).expect("a log");
     let catalog = Catalog::open(&machine.env(), Path::new("/data/catalog")).expect("a catalog");
     let hooks = Hooks { authorizer: Arc::new(AllowAll), meter: Arc::new(NoMeter) };
     let refused = Kinesis::open(machine.env(), log, catalog, at_once(), hooks);

@@ -6,6 +6,7 @@ mod consumers;
 mod crashes;
 mod distribution;
 mod driver;
+mod fixtures;
 mod limits;
 mod listing;
 mod on_demand;
@@ -15,6 +16,8 @@ mod reset;
 mod resources;
 mod settings;
 mod shards;
+mod snapshot;
+mod snapshot_crashes;
 mod streams;
 mod tags;
 
@@ -71,14 +74,10 @@ fn machine(seed: u64) -> SimEnv {
 }
 
 fn start(machine: &SimEnv, log: &Arc<dyn Log>, config: &KinesisConfig) -> Option<Arc<Kinesis>> {
-    let catalog = Catalog::open(&machine.env(), Path::new("/data/catalog")).ok()?;
+    // Beside the keys: a restored service has its files elsewhere.
+    let catalog = Catalog::open(&machine.env(), &config.token_keys.with_file_name("catalog")).ok()?;
     let hooks = Hooks { authorizer: Arc::new(AllowAll), meter: Arc::new(NoMeter) };
     Kinesis::open(machine.env(), Arc::clone(log), catalog, config.clone(), hooks).ok()
-}
-
-fn engine(machine: &SimEnv) -> Option<Arc<dyn Log>> {
-    let engine = SegmentEngine::open(machine.env(), SegmentConfig::new(PathBuf::from("/data/log"))).ok()?;
-    Some(engine)
 }
 
 impl World {
@@ -92,7 +91,17 @@ impl World {
 
     /// Over the segment engine; `None` if the machine crashed on the way.
     pub(crate) fn on_disk(machine: SimEnv, config: KinesisConfig) -> Result<World, SimEnv> {
-        let Some(log) = engine(&machine) else { return Err(machine) };
+        World::on_segments(machine, config, SegmentConfig::new(PathBuf::from("/data/log")))
+    }
+
+    /// The same over another directory's files, with segments as they are given.
+    pub(crate) fn on_segments(
+        machine: SimEnv,
+        config: KinesisConfig,
+        segments: SegmentConfig,
+    ) -> Result<World, SimEnv> {
+        let Ok(log) = SegmentEngine::open(machine.env(), segments) else { return Err(machine) };
+        let log: Arc<dyn Log> = log;
         let Some(kinesis) = start(&machine, &log, &config) else { return Err(machine) };
         Ok(World { machine, kinesis, log, context: context("000000000000", "eu-central-1"), config })
     }

@@ -1,6 +1,7 @@
 //! The keys that seal tokens: a file of their own, mode 0600, kept over restarts.
 //!
-//! The file is text: the line `millstream token keys 2`, then a line per key, oldest first: id, blank, 64 hexadecimal digits;
+//! The file is text: the line `millstream token keys 2`, then a line per key, oldest first: id, blank, 64 hexadecimal digits,
+//! and ` retired` if its tokens have expired, however young they are;
 //! then `md5 ` and the 32 digits of the MD5 of all lines before: a damaged key would make every token malformed. A file of
 //! version 1 has no such line, and is brought to the present form when it is loaded.
 
@@ -14,6 +15,7 @@ use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Key, Tag, XChaCha20Poly1305, XNonce};
 use md5::{Digest as _, Md5};
 use millstream_env::{Disk, Env, Random};
+use millstream_log::TimeMs;
 use parking_lot::Mutex;
 
 use super::{HEADER, MAGIC, NONCE, PADDED_TO, SHORTEST, TAG, TokenError};
@@ -23,6 +25,8 @@ const FIRST_LINE: &str = "millstream token keys 2";
 const FIRST_LINE_UNCHECKED: &str = "millstream token keys 1";
 /// What the last line begins with.
 const CHECKSUM: &str = "md5 ";
+/// What follows a key whose tokens have expired.
+const RETIRED: &str = " retired";
 
 /// Rotation keeps this many keys; tokens under older ones are malformed from then on.
 const KEPT: usize = 8;
@@ -52,6 +56,16 @@ struct KeySet {
 struct TokenKey {
     id: u32,
     bytes: [u8; 32],
+    /// Its tokens have expired, however young they are.
+    retired: bool,
+}
+
+/// What a token held.
+pub(super) struct Opened {
+    /// The fields, and the zeros behind them.
+    pub(super) fields: Vec<u8>,
+    /// Whether it has expired, whatever its age.
+    pub(super) is_retired: bool,
 }
 
 /// Why the keys cannot be loaded or kept.
@@ -136,6 +150,30 @@ impl TokenKeys {
         Ok(())
     }
 
+    /// Lets every token that was made so far expire, and seals with a new key from now on: where they came from goes on
+    /// elsewhere. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The disk's; the present keys then stay as they are.
+    pub fn retire(&self) -> Result<(), KeysError> {
+        let _rotating = self.file.rotating.lock();
+        let KeySet { newest, mut older } = KeySet::clone(&self.keys.load());
+        older.push(newest);
+        older.drain(..older.len().saturating_sub(KEPT - 1));
+        older.iter_mut().for_each(|key| key.retired = true);
+        // Not the next number: elsewhere it may be another key's.
+        let mut id = [0; 4];
+        self.random.fill(&mut id);
+        let mut newest = TokenKey::random(u32::from_be_bytes(id), &*self.random);
+        while older.iter().any(|key| key.id == newest.id) {
+            newest.id = newest.id.wrapping_add(1);
+        }
+        let keys = KeySet { newest, older };
+        self.file.write(&keys)?;
+        self.keys.store(Arc::new(keys));
+        Ok(())
+    }
+
     /// Seals `bytes`, whose first [`HEADER`] + [`NONCE`] bytes are filled in here.
     pub(super) fn seal(&self, mut bytes: Vec<u8>) -> String {
         let sealed = (bytes.len() + TAG).max(SHORTEST);
@@ -158,8 +196,8 @@ impl TokenKeys {
         STANDARD.encode_to_string(&bytes)
     }
 
-    /// Opens a token; gives its fields and the zeros behind them.
-    pub(super) fn open(&self, text: &str) -> Result<Vec<u8>, TokenError> {
+    /// Opens a token at the time `now`, ms since the epoch.
+    pub(super) fn open(&self, text: &str, now: TimeMs) -> Result<Opened, TokenError> {
         let mut bytes = STANDARD.decode_to_vec(text).map_err(|_| TokenError::Malformed)?;
         if bytes.len() < SHORTEST
             || !(bytes.len() - SHORTEST).is_multiple_of(PADDED_TO)
@@ -170,7 +208,11 @@ impl TokenKeys {
         let mut id = [0; 4];
         id.copy_from_slice(&bytes[MAGIC.len()..HEADER]);
         let keys = self.keys.load();
-        let key = keys.iter().find(|key| key.id.to_be_bytes() == id).ok_or(TokenError::Malformed)?;
+        let Some(key) = keys.iter().find(|key| key.id.to_be_bytes() == id) else {
+            // Where keys were retired there are others elsewhere, whose tokens have expired here as well.
+            let elsewhere = keys.older.iter().any(|key| key.retired);
+            return Err(if elsewhere { TokenError::Expired { issued: 0, now } } else { TokenError::Malformed });
+        };
         let mut tag = Tag::default();
         tag.copy_from_slice(&bytes[bytes.len() - TAG..]);
         bytes.truncate(bytes.len() - TAG);
@@ -182,7 +224,7 @@ impl TokenKeys {
             .decrypt_inout_detached(&full_nonce, header, sealed.into(), &tag)
             .map_err(|_| TokenError::Malformed)?;
         bytes.drain(..HEADER + NONCE);
-        Ok(bytes)
+        Ok(Opened { fields: bytes, is_retired: key.retired })
     }
 }
 
@@ -208,7 +250,7 @@ impl TokenKey {
     fn random(id: u32, random: &dyn Random) -> TokenKey {
         let mut bytes = [0; 32];
         random.fill(&mut bytes);
-        TokenKey { id, bytes }
+        TokenKey { id, bytes, retired: false }
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
@@ -242,10 +284,14 @@ impl KeyFile {
         let mut older: Vec<TokenKey> = Vec::new();
         for (n, line) in lines.enumerate() {
             // A token names its key by its id.
-            let key = parse_key(line).filter(|key| older.iter().all(|other| other.id != key.id));
+            let is_new = |key: &TokenKey| older.iter().all(|other: &TokenKey| other.id != key.id);
+            let key = parse_key(line).filter(|key| is_new(key) && (is_checked || !key.retired));
             older.push(key.ok_or_else(|| bad(n + 2))?);
         }
         let newest = older.pop().ok_or_else(|| bad(2))?;
+        if newest.retired {
+            return Err(bad(older.len() + 2));
+        }
         Ok((KeySet { newest, older }, is_checked))
     }
 
@@ -255,6 +301,9 @@ impl KeyFile {
             text.push_str(&format!("{} ", key.id));
             for byte in key.bytes {
                 text.push_str(&format!("{byte:02x}"));
+            }
+            if key.retired {
+                text.push_str(RETIRED);
             }
             text.push('\n');
         }
@@ -274,6 +323,7 @@ fn checksum(lines: &str) -> String {
 }
 
 fn parse_key(line: &str) -> Option<TokenKey> {
+    let (line, retired) = line.strip_suffix(RETIRED).map_or((line, false), |line| (line, true));
     let (id, digits) = line.split_once(' ')?;
     if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
@@ -282,5 +332,5 @@ fn parse_key(line: &str) -> Option<TokenKey> {
     for (i, byte) in bytes.iter_mut().enumerate() {
         *byte = u8::from_str_radix(digits.get(2 * i..2 * i + 2)?, 16).ok()?;
     }
-    Some(TokenKey { id: id.parse().ok()?, bytes })
+    Some(TokenKey { id: id.parse().ok()?, bytes, retired })
 }

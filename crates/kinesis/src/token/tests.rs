@@ -138,6 +138,40 @@ fn keys_outlive_restarts_and_rotation() {
 }
 
 #[test]
+fn tokens_of_retired_keys_have_expired() {
+    let path = Path::new("/data/token-keys");
+    let sim = SimEnv::new(1);
+    sim.env().disk.create_dir_all(Path::new("/data")).unwrap();
+    sim.env().disk.sync_dir(Path::new("/")).unwrap();
+    let keys = TokenKeys::load(&sim.env(), path).unwrap();
+    keys.rotate().unwrap();
+    let (iterator_text, page_text) = (iterator("s").seal(&keys), page().seal(&keys));
+    let copy = sim.env().disk.read_file(path).unwrap();
+    keys.retire().unwrap();
+    let expired = |issued| Err::<ShardIterator<'_>, _>(TokenError::Expired { issued, now: NOW });
+    let sim = sim.restart(Crash::PowerLoss);
+    let keys = TokenKeys::load(&sim.env(), path).unwrap();
+    assert_eq!(ShardIterator::open(&iterator_text, &keys, NOW), expired(iterator("s").issued));
+    assert_eq!(
+        PageToken::open(&page_text, "ListShards", &keys, NOW),
+        Err(TokenError::Expired { issued: page().issued, now: NOW })
+    );
+    let fresh = iterator("s").seal(&keys);
+    assert!(ShardIterator::open(&fresh, &keys, NOW).is_ok());
+    // Another one that has gone on from the same keys.
+    sim.env().disk.write_file(path, &copy).unwrap();
+    let other = TokenKeys::load(&sim.env(), path).unwrap();
+    assert_eq!(ShardIterator::open(&fresh, &other, NOW), Err(TokenError::Malformed), "nothing was retired there");
+    other.retire().unwrap();
+    assert_eq!(ShardIterator::open(&fresh, &other, NOW), expired(0));
+    assert_eq!(ShardIterator::open("AAAA", &other, NOW), Err(TokenError::Malformed));
+    for _ in 0..20 {
+        keys.retire().unwrap();
+    }
+    assert!(TokenKeys::load(&sim.env(), path).is_ok());
+}
+
+#[test]
 fn a_file_of_something_else_is_refused() {
     let path = Path::new("/data/token-keys");
     for (content, bad_line) in [
@@ -146,6 +180,7 @@ fn a_file_of_something_else_is_refused() {
         ("millstream token keys 1\n", 2),
         ("millstream token keys 1\n1 abcd\n", 2),
         (&format!("millstream token keys 1\n1 {}\nx {}\n", "a1".repeat(32), "a1".repeat(32)), 3),
+        (&format!("millstream token keys 1\n1 {}\n2 {}\n", "a1".repeat(32) + " retired", "a1".repeat(32)), 2),
         (&format!("millstream token keys 1\n1 {}\n1 {}\n", "a1".repeat(32), "b2".repeat(32)), 3),
     ] {
         let sim = SimEnv::new(1);

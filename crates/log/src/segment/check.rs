@@ -8,7 +8,7 @@ use millstream_env::{Disk, DiskFile, Env, OpenMode};
 
 use super::epoch::{read_epoch, write_epoch};
 use super::footer::Footer;
-use super::format::{BlockKind, EVERY_SHARD, SegmentHeader, decode_floors};
+use super::format::{Begins, BlockKind, EVERY_SHARD, SegmentHeader, decode_floors};
 use super::problem::{GivenUp, Problem, Repaired, utc};
 use super::recovery::{Chain, chain, cut_short, footer_of, newest_is_missing, segments_in};
 use super::repair::{repair_segment, replace_lost_segment};
@@ -296,6 +296,7 @@ fn examine(
     let number = segment.number;
     let mut content = Content::from_header(&segment.header);
     let mut expected: BTreeMap<ShardIndex, Offset> = BTreeMap::new();
+    let begins = Begins::new(&segment.header, segment.chain.commits.iter().flat_map(|f| &f.head.blocks));
     for (from, to) in &segment.chain.missing {
         let which =
             if to - from == 1 { format!("commit {from} is") } else { format!("commits {from} to {} are", to - 1) };
@@ -317,7 +318,7 @@ fn examine(
         }
         for (at, block) in found.head.blocks.iter().enumerate() {
             if is_data(block.kind) && block.shard != EVERY_SHARD {
-                let next = expected.entry(block.shard).or_insert(segment.header.start_of(block.shard).next);
+                let next = expected.entry(block.shard).or_insert(begins.of(block.shard, block.first));
                 if block.first > *next {
                     gap(log, number, GivenUp::range(block.shard, *next, block.first), found.position, report);
                 }

@@ -8,7 +8,7 @@ use millstream_env::{Disk, Env};
 use super::format::{NUMBER_MAX, crc32c};
 use super::space;
 
-const NAME: &str = "epoch";
+pub(crate) const NAME: &str = "epoch";
 
 /// The epoch of the last start; `None` if there is no file. `InvalidData` if it does not match its checksum.
 pub(crate) fn read_epoch(env: &Env, dir: &Path) -> io::Result<Option<u64>> {
@@ -17,15 +17,27 @@ pub(crate) fn read_epoch(env: &Env, dir: &Path) -> io::Result<Option<u64>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         read => read?,
     };
-    let epoch = bytes.get(..8).and_then(|b| Some(u64::from_le_bytes(b.try_into().ok()?)));
-    let crc = bytes.get(8..).and_then(|b| Some(u32::from_le_bytes(b.try_into().ok()?)));
-    match (epoch, crc) {
-        (Some(epoch), Some(crc)) if crc == crc32c(&epoch.to_le_bytes()) && epoch < NUMBER_MAX => Ok(Some(epoch)),
-        _ => {
+    match decode(&bytes).filter(|epoch| *epoch < NUMBER_MAX) {
+        Some(epoch) => Ok(Some(epoch)),
+        None => {
             let what = format!("{} is damaged; `millstream check --repair` makes it again", path.display());
             Err(io::Error::new(io::ErrorKind::InvalidData, what))
         }
     }
+}
+
+/// A number and its CRC.
+pub(crate) fn encode(number: u64) -> Vec<u8> {
+    let mut bytes = number.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&crc32c(&number.to_le_bytes()).to_le_bytes());
+    bytes
+}
+
+/// The number, if that is all and it matches its CRC.
+pub(crate) fn decode(bytes: &[u8]) -> Option<u64> {
+    let (number, crc) = bytes.split_at_checked(8)?;
+    let number = u64::from_le_bytes(number.try_into().ok()?);
+    (crc == crc32c(&number.to_le_bytes()).to_le_bytes()).then_some(number)
 }
 
 /// Writes the epoch's file in an engine's directory `dir` that no engine has open: the next one begins with the epoch after it.
@@ -33,8 +45,7 @@ pub(crate) fn read_epoch(env: &Env, dir: &Path) -> io::Result<Option<u64>> {
 /// # Errors
 /// The disk's.
 pub fn write_epoch(env: &Env, dir: &Path, epoch: u64) -> io::Result<()> {
-    let mut bytes = epoch.to_le_bytes().to_vec();
-    bytes.extend_from_slice(&crc32c(&epoch.to_le_bytes()).to_le_bytes());
+    let bytes = encode(epoch);
     let path = dir.join(NAME);
     match env.disk.write_file(&path, &bytes) {
         // A full disk must not keep the server from starting: what frees space is done by the server.

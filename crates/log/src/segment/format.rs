@@ -259,6 +259,37 @@ impl SegmentHeader {
     }
 }
 
+/// Where shards begin in a segment: as its header says, or, those that it does not know, at its base, which a fence within
+/// the segment may have raised.
+pub(crate) struct Begins<'a> {
+    header: &'a SegmentHeader,
+    /// Ascending.
+    bases: Vec<Offset>,
+}
+
+impl Begins<'_> {
+    /// `blocks` are all of the segment, in any order: that of a sorted one is not that in which they were written.
+    pub(crate) fn new<'a, 'b>(header: &'a SegmentHeader, blocks: impl Iterator<Item = &'b BlockEntry>) -> Begins<'a> {
+        let raised = blocks.filter(|b| b.kind == BlockKind::Fence && b.shard == EVERY_SHARD).map(|b| b.arg);
+        let mut bases: Vec<Offset> = std::iter::once(header.base).chain(raised).collect();
+        bases.sort_unstable();
+        Begins { header, bases }
+    }
+
+    /// Where shards begin that are not known at the segment's end.
+    pub(crate) fn base(&self) -> Offset {
+        self.bases.last().copied().unwrap_or(self.header.base)
+    }
+
+    /// Where the shard begins whose first block in the segment is at offset `first`.
+    pub(crate) fn of(&self, shard: ShardIndex, first: Offset) -> Offset {
+        match self.header.shards.binary_search_by_key(&shard, |s| s.shard) {
+            Ok(at) => self.header.shards[at].next,
+            Err(_) => self.bases.iter().rfind(|base| **base <= first).copied().unwrap_or(self.header.base),
+        }
+    }
+}
+
 /// Stands for the shards that the log does not know yet.
 pub(crate) const EVERY_SHARD: ShardIndex = ShardIndex::MAX;
 

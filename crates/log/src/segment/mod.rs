@@ -6,6 +6,7 @@
 //! Positions, order and time are assigned when a batch joins (under the log's lock); the writer is a job on the
 //! environment's pool that takes the open commit whole while the next one fills. `docs/format.md` has the bytes.
 
+mod base;
 mod buffers;
 mod check;
 mod commit;
@@ -24,6 +25,7 @@ mod recovery;
 mod regroup;
 mod repair;
 mod scan;
+mod snapshot;
 mod space;
 mod state;
 mod stream;
@@ -43,12 +45,13 @@ use metrics::gauge;
 use millstream_env::{Env, RandomExt};
 use parking_lot::{Mutex, RwLock};
 
+pub use base::set_base;
 pub use check::{CheckReport, check};
 pub use epoch::write_epoch;
 pub use problem::{GivenUp, Problem, Repaired};
 
 use crate::metrics::{LOG_STATE, LOGS, Meters};
-use crate::{BoxFuture, Epoch, Log, LogError, LogId, LogProblem, StreamLog};
+use crate::{BoxFuture, Epoch, Log, LogCut, LogError, LogId, LogProblem, Offset, StreamLog};
 use buffers::Buffers;
 use files::FileCache;
 use format::SegmentHeader;
@@ -143,6 +146,9 @@ pub(crate) struct Shared {
     pub(crate) tails: TailBudget,
     pub(crate) space: Space,
     pub(crate) regroups: regroup::Queue,
+    pub(crate) holds: snapshot::Holds,
+    /// No offset below it is given out: those may be in use elsewhere.
+    pub(crate) base: Offset,
     pub(crate) closing: AtomicBool,
     pub(crate) meters: Meters,
     next_key: AtomicU64,
@@ -212,6 +218,7 @@ impl SegmentEngine {
             disk.sync_dir(parent)?;
         }
         let epoch = epoch::raise_epoch(&env, &config.dir, &streams_dir)?;
+        let base = base::read_base(&*env.disk, &config.dir)?;
         let space = Space::open(&env, &config);
         let shared = Arc::new(Shared {
             files: FileCache::new(Arc::clone(&env.disk), config.open_files),
@@ -220,7 +227,9 @@ impl SegmentEngine {
             tails: TailBudget::new(config.tail_cache),
             space,
             regroups: regroup::Queue::new(),
+            holds: snapshot::Holds::default(),
             epoch,
+            base,
             closing: AtomicBool::new(false),
             meters: Meters::new(),
             next_key: AtomicU64::new(0),
@@ -279,8 +288,12 @@ impl SegmentEngine {
 
 /// Where a log's files are.
 pub(crate) fn stream_dir(config: &SegmentConfig, id: &LogId) -> PathBuf {
-    let streams = config.dir.join("streams");
-    streams.join(&*id.account).join(&*id.region).join(format!("{:016x}", id.incarnation))
+    config.dir.join(dir_of(id))
+}
+
+/// The same from the engine's directory on.
+fn dir_of(id: &LogId) -> PathBuf {
+    Path::new("streams").join(&*id.account).join(&*id.region).join(format!("{:016x}", id.incarnation))
 }
 
 impl Log for SegmentEngine {
@@ -391,6 +404,16 @@ impl Log for SegmentEngine {
         let streams: Vec<Arc<Stream>> = self.streams.read().values().cloned().collect();
         problems.extend(streams.iter().flat_map(|s| s.problems()));
         problems
+    }
+
+    fn prepare_cut(&self) -> BoxFuture<'static, Result<(), LogError>> {
+        let streams = self.streams.read().values().cloned().collect();
+        Box::pin(snapshot::prepare(Arc::clone(&self.shared), streams))
+    }
+
+    fn cut(&self) -> Result<Arc<dyn LogCut>, LogError> {
+        let streams = self.streams.read().values().cloned().collect();
+        Ok(snapshot::cut(&self.shared, streams))
     }
 }
 

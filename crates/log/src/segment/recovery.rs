@@ -22,8 +22,8 @@ use super::index::SparseIndex;
 use super::scan::{Found, ScanError, Scanner, read_footer, read_header};
 use super::state::{Active, Content};
 use super::{FENCE, Shared, segment_name, segment_number};
-use crate::LogId;
 use crate::bugs::{self, Bug};
+use crate::{LogId, Offset};
 
 /// What is found where commit `n` should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -328,7 +328,12 @@ pub(crate) fn recover(shared: &Shared, id: &LogId, dir: &Path) -> Result<Recover
         kept.apply(entry, body);
     }
     let damaged_to = if is_cut_short { Some(u64::MAX) } else { chain.missing.last().map(|(_, to)| *to) };
-    let fences = fences(&kept, &chain, damaged_to, lost_relaxed, shared.env.clock.now());
+    let now = shared.env.clock.now();
+    let mut fences = fences(&kept, &chain, damaged_to, lost_relaxed, now);
+    for fence in &fences {
+        kept.apply(fence, &[]);
+    }
+    fences.extend(fences_to_base(&kept, shared.base, now));
 
     if rewrite.is_empty() && fences.is_empty() {
         let capacity = file.len()?;
@@ -421,6 +426,14 @@ fn fences(content: &Content, chain: &Chain, damaged_to: Option<u64>, lost_relaxe
         control(BlockKind::Fence, *shard, from, s.end + FENCE, now.max(s.last_time))
     });
     fences.chain([unknown]).collect()
+}
+
+/// The jumps over what the logs that these were copied from may have given out since.
+fn fences_to_base(content: &Content, base: Offset, now: u64) -> Vec<BlockEntry> {
+    let low = content.shards.iter().filter(|(_, s)| s.closed.is_none() && s.end < base);
+    let known = low.map(|(shard, s)| control(BlockKind::Fence, *shard, s.end, base, now.max(s.last_time)));
+    let unknown = (content.base < base).then(|| control(BlockKind::Fence, EVERY_SHARD, content.base, base, now));
+    known.chain(unknown).collect()
 }
 
 /// Seals the segments before the last one that a crash has left open.

@@ -9,7 +9,7 @@ use millstream_env::{OpenMode, RandomExt};
 use super::check::{CheckReport, CheckedLog, Examined, damaged_blocks, is_data};
 use super::commit::control;
 use super::footer::Footer;
-use super::format::{BlockEntry, BlockKind, COMMIT_ALIGN, CommitHead, EVERY_SHARD, SegmentHeader, align_up};
+use super::format::{Begins, BlockEntry, BlockKind, COMMIT_ALIGN, CommitHead, EVERY_SHARD, SegmentHeader, align_up};
 use super::index::SparseIndex;
 use super::problem::{GivenUp, Repaired};
 use super::scan::Scanner;
@@ -81,6 +81,7 @@ fn sound_commits(
     let header = &segment.header;
     let mut given_up = GivenUp { more: segment.cut_short, ..GivenUp::default() };
     let mut expected: BTreeMap<ShardIndex, Offset> = BTreeMap::new();
+    let begins = Begins::new(header, segment.chain.commits.iter().flat_map(|f| &f.head.blocks));
     let mut commits: Vec<NewCommit> = Vec::new();
     let mut scanner = Scanner::new(&*segment.file, header.salt, 0, segment.end);
     let mut number = header.first_commit;
@@ -97,7 +98,7 @@ fn sound_commits(
         let mut blocks = Vec::with_capacity(found.head.blocks.len());
         for (at, block) in found.head.blocks.iter().enumerate() {
             if is_data(block.kind) && block.shard != EVERY_SHARD {
-                let next = expected.entry(block.shard).or_insert(header.start_of(block.shard).next);
+                let next = expected.entry(block.shard).or_insert(begins.of(block.shard, block.first));
                 if block.first > *next {
                     given_up.add(block.shard, *next, block.first);
                     blocks.push((hole(block.shard, *next, block.first, block.time_first), Bytes::new()));
@@ -122,7 +123,7 @@ fn sound_commits(
         commits.push(NewCommit::empty(number, epoch, now));
         number += 1;
     }
-    let end_of = |shard: ShardIndex| expected.get(&shard).copied().unwrap_or(header.start_of(shard).next);
+    let end_of = |shard: ShardIndex| expected.get(&shard).copied().unwrap_or(begins.of(shard, Offset::MAX));
     match next {
         Some(next) => {
             let mut holes = Vec::new();
@@ -154,7 +155,7 @@ fn sound_commits(
                 (control(BlockKind::Fence, *shard, end, end + FENCE, now), Bytes::new())
             });
             let mut fences: Vec<_> = fences.collect();
-            let unknown = control(BlockKind::Fence, EVERY_SHARD, header.base, header.base + FENCE, now);
+            let unknown = control(BlockKind::Fence, EVERY_SHARD, begins.base(), begins.base() + FENCE, now);
             fences.push((unknown, Bytes::new()));
             let mut commit = NewCommit::empty(number, epoch, now);
             commit.blocks = fences;

@@ -359,10 +359,12 @@ pub(crate) fn recycle(stream: &Stream, number: u64) -> io::Result<()> {
         stream.shared.metas.forget((stream.key, number));
     };
     let size = disk.open(&path, OpenMode::Read).and_then(|f| f.len()).unwrap_or(0);
+    // Under another name, a snapshot's, the bytes must stay.
+    let ours_alone = disk.links(&path).is_ok_and(|links| links == 1);
     let wanted = stream.if_open(|log| {
         // Readers that hold the old file open would see it change: they find the commits' salt wrong and start over.
-        let large = size * 2 >= log.active.capacity && size > 0;
-        let wanted = matches!(log.spare, Spare::None) && large && !log.sealing.contains_key(&number);
+        let fits = ours_alone && size * 2 >= log.active.capacity && size > 0;
+        let wanted = matches!(log.spare, Spare::None) && fits && !log.sealing.contains_key(&number);
         if wanted {
             log.spare = Spare::Preparing;
         }
@@ -387,7 +389,7 @@ pub(crate) fn create_files(stream: &Stream, descriptor: Bytes) -> io::Result<()>
     let disk = &shared.env.disk;
     disk.create_dir_all(&stream.dir)?;
     if segments_in(&**disk, &stream.dir)?.is_empty() {
-        let content = Content { descriptor, ..Content::default() };
+        let content = Content { descriptor, base: shared.base, ..Content::default() };
         let mut header = shared.new_header(&stream.id, &content, 1, 1);
         header.capacity = shared.config.segment_min.max(header.encode().len() as u64 * 2);
         let bytes = header.encode();
@@ -418,13 +420,17 @@ pub(crate) fn create_files(stream: &Stream, descriptor: Bytes) -> io::Result<()>
     Ok(())
 }
 
+/// Where a deleted log's files are until they are removed.
+pub(crate) fn trash_dir(stream: &Stream) -> PathBuf {
+    stream.shared.config.dir.join("trash").join(format!("{:016x}", stream.id.incarnation))
+}
+
 /// Takes a log's directory out of sight, durably.
 pub(crate) fn move_to_trash(stream: &Stream) -> io::Result<()> {
     let disk = &stream.shared.env.disk;
     let trash = stream.shared.config.dir.join("trash");
     if disk.exists(&stream.dir) {
-        let name = format!("{:016x}", stream.id.incarnation);
-        let to = trash.join(&name);
+        let to = trash_dir(stream);
         if disk.exists(&to) {
             disk.remove_dir_all(&to)?;
         }
@@ -462,6 +468,14 @@ fn remove_later(shared: Arc<Shared>, after: Option<String>) {
         let disk = &shared.env.disk;
         let dir = shared.config.dir.join("trash");
         let entries = disk.list(&dir).unwrap_or_default().into_iter().map(|entry| entry.name);
+        // After the look: what a snapshot that begins later holds was not there yet.
+        {
+            let mut trash = shared.space.trash.lock();
+            if shared.holds.any() {
+                *trash = Trash::Resting;
+                return;
+            }
+        }
         if let Some(name) = entries.into_iter().find(|name| after.as_ref().is_none_or(|after| name > after)) {
             if let Err(e) = disk.remove_dir_all(&dir.join(&name)) {
                 tracing::warn!(name, "cannot empty the trash: {e}");

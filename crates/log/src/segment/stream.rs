@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use metrics::counter;
 use millstream_env::DiskFile;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::commit::{Committed, OpenCommit, Outcome, SealedCommit, control, join};
@@ -163,6 +163,11 @@ impl Stream {
     /// The file of segment `number`.
     pub(crate) fn file(&self, number: u64) -> io::Result<Arc<dyn DiskFile>> {
         self.shared.files.get((self.key, number), || self.dir.join(segment_name(number)))
+    }
+
+    /// The log's life, held under its lock.
+    pub(crate) fn life(&self) -> MutexGuard<'_, Life> {
+        self.state.lock()
     }
 
     /// Ends the opening, unless the log was deleted meanwhile.

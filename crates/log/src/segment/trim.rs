@@ -78,7 +78,17 @@ fn find_below(stream: &Arc<Stream>, before: TimeMs) -> Result<Below, ScanError> 
 fn drop_segments(stream: &Arc<Stream>, segments: &[u64]) -> std::io::Result<()> {
     for number in segments {
         // First out of sight: a segment that is being regrouped must not come back under its name.
-        stream.if_open(|log| log.segments.retain(|n| n != number));
+        let held = stream.if_open(|log| {
+            let held = stream.shared.holds.any();
+            if !held {
+                log.segments.retain(|n| n != number);
+            }
+            held
+        });
+        if held == Some(true) {
+            // A snapshot copies it: dropped by the next trim.
+            break;
+        }
         if let Err(e) = space::recycle(stream, *number) {
             // Dropped by the next trim.
             stream.if_open(|log| log.segments.insert(log.segments.partition_point(|n| n < number), *number));

@@ -26,6 +26,7 @@ pub enum Key {
     Account,
     Drain,
     MinFree,
+    Snapshots,
     LogLevel,
     LogFormat,
     TlsCert,
@@ -48,7 +49,7 @@ enum Kind {
 
 impl Key {
     /// Every setting.
-    pub const ALL: [Key; 22] = [
+    pub const ALL: [Key; 23] = [
         Key::Listen,
         Key::DataDir,
         Key::Durability,
@@ -65,6 +66,7 @@ impl Key {
         Key::Account,
         Key::Drain,
         Key::MinFree,
+        Key::Snapshots,
         Key::LogLevel,
         Key::LogFormat,
         Key::TlsCert,
@@ -92,6 +94,7 @@ impl Key {
             Key::Account => "account",
             Key::Drain => "drain",
             Key::MinFree => "min_free",
+            Key::Snapshots => "snapshots",
             Key::LogLevel => "log_level",
             Key::LogFormat => "log_format",
             Key::TlsCert => "tls_cert",

@@ -20,7 +20,7 @@ use millstream_api::kinesis::{
 };
 use millstream_api::{BoxFuture, Context, Error, ErrorCode, EventStream, Events, HangUp, Timestamp};
 use millstream_env::Env;
-use millstream_server::{Drained, HealthSource, Server, ServerConfig, TestControls};
+use millstream_server::{ControlSource, Drained, HealthSource, Server, ServerConfig};
 use tokio::sync::{Notify, oneshot};
 
 /// `ListStreams` answers with the caller's account, region and access key; `PutRecord` waits for the gate if it is
@@ -235,11 +235,11 @@ impl Running {
         Running::start_with(change, None)
     }
 
-    pub fn with_controls(controls: Arc<dyn TestControls>) -> Running {
+    pub fn with_controls(controls: Arc<dyn ControlSource>) -> Running {
         Running::start_with(|_| {}, Some(controls))
     }
 
-    fn start_with(change: impl FnOnce(&mut ServerConfig), controls: Option<Arc<dyn TestControls>>) -> Running {
+    fn start_with(change: impl FnOnce(&mut ServerConfig), controls: Option<Arc<dyn ControlSource>>) -> Running {
         let mut config = ServerConfig::new("us-east-1", "000000000000");
         config.listen = vec!["127.0.0.1:0".parse().unwrap()];
         config.drain = Duration::from_secs(5);

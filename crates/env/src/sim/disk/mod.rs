@@ -351,6 +351,16 @@ impl Disk for SimDisk {
         }
     }
 
+    fn links(&self, path: &Path) -> io::Result<u64> {
+        match self.node(path) {
+            Some(node @ Node::File(_)) => {
+                let names = Arc::clone(&self.state.lock().content.names);
+                Ok(names.values().filter(|other| **other == node).count() as u64)
+            }
+            _ => not_found(),
+        }
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         match self.node(path) {
             Some(Node::File(_)) => self.rename_like("remove", vec![parent(path)], vec![(path.to_path_buf(), None)]),

@@ -81,8 +81,9 @@ enum Regrouped {
     Sorted,
     /// It would help no reader, the segment is damaged or gone.
     AsItWas,
-    /// There is too little space for a copy. The next reader who meets it brings it back.
-    NoRoom,
+    /// There is too little space for a copy, or a snapshot needs the file as it is. The next reader who meets it brings it
+    /// back.
+    NotNow,
 }
 
 /// Regroups a sealed segment if that helps its readers. The old file stays in use if anything goes wrong.
@@ -108,7 +109,7 @@ fn regroup(stream: &Arc<Stream>, number: u64) -> Result<Regrouped, ScanError> {
     drop(chain);
 
     if !stream.shared.space.has_room(&stream.shared, old.len()?) {
-        return Ok(Regrouped::NoRoom);
+        return Ok(Regrouped::NotNow);
     }
     let disk = &stream.shared.env.disk;
     let temporary = stream.dir.join("regroup.tmp");
@@ -121,19 +122,26 @@ fn regroup(stream: &Arc<Stream>, number: u64) -> Result<Regrouped, ScanError> {
     let path = stream.dir.join(segment_name(number));
     let swapped = stream.if_open(|log| {
         // A trim may have dropped the segment meanwhile.
-        if log.segments.contains(&header.number) { disk.rename(&temporary, &path).map(|()| true) } else { Ok(false) }
+        if !log.segments.contains(&header.number) {
+            return Ok(Regrouped::AsItWas);
+        }
+        // A snapshot copies the old file, as far as that went.
+        if stream.shared.holds.any() {
+            return Ok(Regrouped::NotNow);
+        }
+        disk.rename(&temporary, &path).map(|()| Regrouped::Sorted)
     });
     match swapped {
-        Some(Ok(true)) => {
+        Some(Ok(Regrouped::Sorted)) => {
             stream.shared.files.forget((stream.key, header.number));
             stream.shared.metas.forget((stream.key, header.number));
             disk.sync_dir(&stream.dir)?;
             Ok(Regrouped::Sorted)
         }
         Some(Err(e)) => Err(e.into()),
-        Some(Ok(false)) | None => {
+        kept => {
             disk.remove_file(&temporary)?;
-            Ok(Regrouped::AsItWas)
+            Ok(kept.transpose()?.unwrap_or(Regrouped::AsItWas))
         }
     }
 }

@@ -87,7 +87,7 @@ impl Queue {
     }
 
     fn start(&self, mut state: parking_lot::MutexGuard<'_, State>, shared: &Arc<Shared>) {
-        if state.running || !state.has_turn() || shared.space.is_full() {
+        if state.running || !state.has_turn() || must_wait(shared) {
             return;
         }
         state.running = true;
@@ -95,16 +95,16 @@ impl Queue {
         spawn(Arc::clone(shared));
     }
 
-    /// Regroups the segment whose turn it is; whether there is another one. On a full disk all wait.
+    /// Regroups the segment whose turn it is; whether there is another one.
     fn step(&self, shared: &Shared) -> bool {
-        if shared.space.is_full() {
+        if must_wait(shared) {
             self.state.lock().running = false;
             return false;
         }
         let next = self.state.lock().pop();
         if let Some((stream, number)) = next.and_then(|(stream, number)| Some((stream.upgrade()?, number))) {
             let done = regroup(&stream, number);
-            if !matches!(done, Ok(Regrouped::Sorted | Regrouped::NoRoom)) {
+            if !matches!(done, Ok(Regrouped::Sorted | Regrouped::NotNow)) {
                 let mut state = self.state.lock();
                 if state.settled.len() >= SETTLED_MAX {
                     state.settled.clear();
@@ -133,6 +133,11 @@ impl State {
         let sealed = if self.busy { None } else { Some(&mut self.sealed) };
         self.wanted.pop_front().or_else(|| sealed?.pop_front())
     }
+}
+
+/// On a full disk all wait, and while a snapshot needs the files as they are.
+fn must_wait(shared: &Shared) -> bool {
+    shared.space.is_full() || shared.holds.any()
 }
 
 /// One segment, then a turn for other upkeep.
