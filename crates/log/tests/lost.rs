@@ -172,3 +172,24 @@ fn a_lost_epoch_is_not_begun_anew() {
     let sim = sim.restart(Crash::Kill);
     repaired(sim, "there are commits of epoch");
 }
+
+#[test]
+fn a_repair_does_not_claim_to_know_what_a_lost_commit_held() {
+    let sim = machine();
+    let newest = segments(&sim).pop().unwrap();
+    let bytes = sim.disk.read_file(&newest).unwrap();
+    // The commit of the last record, before the stop marker, which proves that it was durable.
+    let ours = |chunk: &[u8]| chunk.starts_with(b"CCOM") && chunk[16..24] == bytes[16..24];
+    let commits: Vec<usize> = (0..bytes.len() / 64).filter(|at| ours(&bytes[at * 64..][..64])).collect();
+    let last = commits[commits.len() - 2];
+    sim.disk.flip(&newest, last * 64 + 50);
+    let repaired = check(&sim.env(), Path::new(DIR), true).unwrap();
+    assert!(repaired.given_up.more, "{:?}", repaired.repairs);
+    let said = repaired.repairs[0].to_string();
+    assert!(said.contains("given up: what was there, how many records is not known"), "{said}");
+    assert_eq!(check(&sim.env(), Path::new(DIR), false).unwrap().problems, []);
+    let engine = SegmentEngine::open(sim.env(), config()).unwrap();
+    let log = engine.open(&id()).unwrap();
+    assert_eq!(read(&sim, &log, 0), ((0..RECORDS - 1).collect(), None));
+    assert!(put(&sim, &engine, &log, b"new") >= RECORDS);
+}

@@ -11,12 +11,14 @@ mod write;
 
 pub(crate) use write::Place;
 
+use std::sync::Arc;
+
 use millstream_api::Error;
-use millstream_log::ReadError;
+use millstream_log::{ReadError, StreamLog};
 
 use crate::hooks::Refusal;
 use crate::service::Kinesis;
-use crate::state::ShardIndex;
+use crate::state::{ShardIndex, Status};
 use crate::stream::Stream;
 use crate::texts;
 
@@ -42,6 +44,19 @@ fn read_failed(error: &ReadError, stream: &Stream, shard: ShardIndex) -> Error {
             tracing::error!(stream = %stream.address.arn(), shard, %error, "a read failed");
             texts::internal_failure()
         }
+    }
+}
+
+/// The stream's log. A stream that is being made has none yet: `absent` is the answer then. That of an active one is lost, and
+/// must not look as if the stream were not there.
+fn log_of(stream: &Stream, absent: impl FnOnce() -> Error) -> Result<&Arc<dyn StreamLog>, Error> {
+    match stream.log() {
+        Some(log) => Ok(log),
+        None if matches!(stream.view().status(), Status::Active | Status::Updating) => {
+            tracing::error!(stream = %stream.address.arn(), "the stream's log is missing");
+            Err(texts::internal_failure())
+        }
+        None => Err(absent()),
     }
 }
 

@@ -4,7 +4,7 @@ use millstream_api::kinesis::{ChildShard, HashKeyRange, Record};
 use millstream_api::{Error, Timestamp};
 use millstream_log::{Offset, Read, ReadResult, TimeMs};
 
-use super::{read_failed, shard_gone};
+use super::{log_of, read_failed, shard_gone};
 use crate::sequence::{Position, SequenceNumber};
 use crate::state::{ShardRecord, shard_id};
 use crate::stream::Stream;
@@ -27,7 +27,7 @@ pub(super) async fn read_page(
     position: Position,
     size: PageSize,
 ) -> Result<ReadResult, Error> {
-    let log = stream.log().ok_or_else(|| shard_gone(stream, shard.index))?;
+    let log = log_of(stream, || shard_gone(stream, shard.index))?;
     let read = |from: Offset| {
         log.read(Read {
             shard: shard.index,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millstream_api::kinesis::{Operation, ShardIteratorType};
 use millstream_api::{Error, Timestamp};
 
-use super::{read_failed, shard_gone};
+use super::{log_of, read_failed, shard_gone};
 use crate::sequence::{Position, SequenceNumber, Side, StartMismatch, parse_start};
 use crate::service::Kinesis;
 use crate::state::{ShardIndex, ShardRecord, Status};
@@ -94,7 +94,7 @@ impl Kinesis {
 
 /// Where the reader stands. LATEST and a time are settled now: what is put later is read.
 pub(super) async fn position(stream: &Stream, shard: &ShardRecord, start: Start) -> Result<Position, Error> {
-    let log = stream.log().ok_or_else(|| shard_gone(stream, shard.index))?;
+    let log = log_of(stream, || shard_gone(stream, shard.index))?;
     let offset = match start {
         Start::Number(number, side) => return Ok(Position { number, side }),
         Start::Horizon => Ok(0),

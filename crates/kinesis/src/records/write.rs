@@ -6,6 +6,7 @@ use millstream_api::{Blob, Error};
 use millstream_log::{AppendError, Appended, Batch, BatchSlot, NotWritten, RecordKeys};
 use smallvec::{SmallVec, smallvec};
 
+use super::log_of;
 use super::spread::Spread;
 use crate::hash::HashKey;
 use crate::hooks::Refusal;
@@ -72,7 +73,7 @@ impl Kinesis {
         records: &[Incoming<'_>],
     ) -> Result<Fates, Error> {
         let gone = || texts::stream_not_found(&stream.address.name, &stream.address.account);
-        let log = stream.log().ok_or_else(gone)?;
+        let log = log_of(stream, gone)?;
         let now = self.env.clock.monotonic();
         let mut steps: SmallVec<[Step; 1]> = smallvec![Step::New; records.len()];
         let mut spread = Spread::new(&stream.turn);

@@ -65,6 +65,21 @@ fn what_was_wrong_at_start_ends_with_the_stream() {
     let problems = world.kinesis.problems();
     let line = "stream arn:aws:kinesis:eu-central-1:000000000000:stream/s: its log is missing: ";
     assert!(problems.len() == 1 && problems[0].starts_with(line), "{problems:?}");
+    // It is there: who is told that it is not would make another one.
+    let put = PutRecordInput {
+        stream_name: Some("s".into()),
+        data: millstream_api::Blob::from_bytes(b"x"),
+        partition_key: Some("k".into()),
+        ..Default::default()
+    };
+    let start = GetShardIteratorInput {
+        stream_name: Some("s".into()),
+        shard_id: "shardId-000000000000".into(),
+        shard_iterator_type: ShardIteratorType::TrimHorizon,
+        ..Default::default()
+    };
+    assert_eq!(world.error(Input::PutRecord(put)).code, ErrorCode::InternalFailureException);
+    assert_eq!(world.error(Input::GetShardIterator(start)).code, ErrorCode::InternalFailureException);
     world.call(delete("s")).expect("deleted");
     world.tick();
     assert_eq!(world.kinesis.problems(), Vec::<String>::new());

@@ -79,7 +79,9 @@ fn sound_commits(
     next: Option<&SegmentHeader>,
 ) -> io::Result<(Vec<NewCommit>, GivenUp)> {
     let header = &segment.header;
-    let mut given_up = GivenUp { more: segment.cut_short, ..GivenUp::default() };
+    // Of a commit that is lost in the newest segment nothing else tells what it held.
+    let untold = next.is_none() && !segment.chain.missing.is_empty();
+    let mut given_up = GivenUp { more: segment.cut_short || untold, ..GivenUp::default() };
     let mut expected: BTreeMap<ShardIndex, Offset> = BTreeMap::new();
     let begins = Begins::new(header, segment.chain.commits.iter().flat_map(|f| &f.head.blocks));
     let mut commits: Vec<NewCommit> = Vec::new();

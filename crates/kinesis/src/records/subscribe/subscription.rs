@@ -14,7 +14,7 @@ use crate::driver::horizon;
 use crate::hooks::Meter;
 use crate::limits::{Limit, MIB};
 use crate::records::page::{PageSize, behind, children_at_end, encode, read_page};
-use crate::records::shard_gone;
+use crate::records::{log_of, shard_gone};
 use crate::resolve::ConsumerAddress;
 use crate::sequence::{Position, SequenceNumber};
 use crate::service::Kinesis;
@@ -80,7 +80,7 @@ impl Subscription {
         position: Position,
         place: Place,
     ) -> Result<Subscription, Error> {
-        let log = stream.log().ok_or_else(|| shard_gone(&stream, shard.index))?;
+        let log = log_of(&stream, || shard_gone(&stream, shard.index))?;
         let (durable, news) = (log.durable_watch(shard.index), stream.news());
         Ok(Subscription {
             env: kinesis.env.clone(),
